@@ -1,0 +1,40 @@
+/* Gradients against differences, for every parameter tensor of a network, in float64.
+ * An element passes when |a − n| ≤ 1e-7·max(|a|, |n|) + floor·max(1, |J|), a analytic, n numerical; the floor is
+ * what rounding leaves: 2e-10 for the central difference at ε = 1e-5, 2e-11 for the fourth-order one at
+ * h = 1e-3. Elements for which a unit changes its piece (ReLU) between the two sides are skipped and
+ * counted. */
+#ifndef BP_CORE_CHECK_GRADIENT_CHECK_H
+#define BP_CORE_CHECK_GRADIENT_CHECK_H
+
+#include "core/network/network.h"
+
+typedef enum bp_difference {
+    BP_DIFFERENCE_CENTRAL,     /* (J(θ+ε) − J(θ−ε)) / 2ε */
+    BP_DIFFERENCE_FORWARD,     /* (J(θ+ε) − J(θ)) / ε: for comparison, far less exact */
+    BP_DIFFERENCE_FOURTH_ORDER /* (8(J(θ+h) − J(θ−h)) − (J(θ+2h) − J(θ−2h))) / 12h */
+} bp_difference;
+
+typedef struct bp_check_spec {
+    bp_difference difference;
+    double epsilon;      /* ε or h, above 0 */
+    size_t max_elements; /* per tensor; a larger one is sampled, seeded */
+    uint64_t seed;
+} bp_check_spec;
+
+typedef struct bp_check_report { /* of one tensor */
+    size_t checked, skipped, failed;
+    size_t judged_relative;      /* of checked: elements whose bound's relative part is the larger */
+    double worst_relative_error; /* |a − n| / max(|a|, |n|), over judged elements */
+    double worst_excess;         /* largest |a − n| / bound over all: above 1 fails */
+    size_t worst_index;          /* element with worst_excess */
+    double worst_analytic, worst_numerical;
+} bp_check_report;
+
+/* Checks all parameters of a float64 training network on one batch; every parameter is restored.
+ * reports: one per bp_network_tensor. BP_INVALID (not float64, ε not positive), BP_NO_MEMORY. */
+BP_CHECK_RESULT bp_status bp_gradient_check(bp_check_report *reports, bp_network *network,
+                                            const void *input, size_t rows,
+                                            const bp_targets *targets, const bp_check_spec *spec,
+                                            bp_error *error);
+
+#endif

@@ -1,0 +1,94 @@
+/* Layers: how a network is planned and passed through. A layer type is one const record; a planned
+ * layer is a bp_layer whose pointers lead into the network's one parameter block and one arena.
+ *
+ * Letters: x input, W weights [out, in], b bias, z = W x + b, a = f(z), δ the error arriving at z. */
+#ifndef BP_CORE_LAYER_LAYER_H
+#define BP_CORE_LAYER_LAYER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/arena.h"
+#include "core/base/error.h"
+#include "core/base/family.h"
+#include "core/base/parallel.h"
+#include "core/base/tensor.h"
+#include "core/kernel/kernels.h"
+#include "core/random/random.h"
+
+enum { BP_LAYER_TENSOR_LIMIT = 4 };
+
+/* One entry of network.layers. */
+typedef struct bp_layer_spec {
+    bp_choice layer;       /* of bp_layer_family; "units" and the like are its hyperparameters */
+    bp_choice activation;  /* of bp_activation_family */
+    bp_choice initializer; /* of bp_initializer_family, for the weights */
+} bp_layer_spec;
+
+/* What a layer asks of the plan, from its specification and the width below it. */
+typedef struct bp_layer_shape {
+    size_t input_width, output_width; /* elements of a row */
+    size_t tensor_count;
+    bp_tensor tensor[BP_LAYER_TENSOR_LIMIT]; /* names ("weight", "bias") and shapes; data NULL */
+    /* l2, l1, max-norm and fan-in scaling concern weight tensors only. */
+    bool tensor_is_weight[BP_LAYER_TENSOR_LIMIT];
+    size_t fan_in, fan_out;
+} bp_layer_shape;
+
+/* One pass of a batch through a network. */
+typedef struct bp_pass {
+    const bp_kernels *kernels;
+    const bp_parallel *parallel; /* may be NULL */
+    size_t rows;                 /* of this batch, at most the planned number */
+    bool training;               /* backward follows: keep what it needs */
+} bp_pass;
+
+struct bp_layer_type;
+
+/* A planned layer. Everything is borrowed from the network. */
+typedef struct bp_layer {
+    const struct bp_layer_type *type;
+    bp_layer_spec spec;
+    bp_layer_shape shape;
+    const bp_activation *activation; /* of the kernels in use; identity where the loss merges it */
+    size_t index;                    /* in network.layers */
+    void *parameter[BP_LAYER_TENSOR_LIMIT];
+    void *gradient[BP_LAYER_TENSOR_LIMIT]; /* NULL in a network planned for prediction only */
+    /* Row-major, `planned rows` × width each. */
+    const void *x; /* (rows, input_width): the activations below; set for each pass */
+    void *z;       /* (rows, output_width) before the activation; equals a unless z is to be kept */
+    void *a;       /* (rows, output_width) */
+    void *delta;   /* (rows, output_width): dJ/da on entry of backward, dJ/dz after; training only */
+    void *packed;  /* weights laid out for the forward product (bp_kernels.gemm_pack) */
+    bool packed_is_current;
+    void *scratch; /* the type's own, scratch_bytes of it */
+} bp_layer;
+
+typedef struct bp_layer_type {
+    bp_member member;
+    /* Fills shape. BP_SHAPE, BP_TOO_LARGE (a size overflows). */
+    bp_status (*plan)(bp_layer_shape *shape, const bp_layer_spec *spec, size_t input_width,
+                      bp_error *error);
+    /* Bytes of packed weights and of scratch for `rows` rows; false on overflow. */
+    bool (*measure)(size_t *packed_bytes, size_t *scratch_bytes, const bp_layer_shape *shape,
+                    const bp_kernels *kernels, size_t rows);
+    /* Writes initial parameters; `random` is a stream of this layer. */
+    void (*initialize)(bp_layer *layer, const bp_kernels *kernels, uint64_t seed);
+    /* Reads x, writes z and a. Allocates nothing. */
+    void (*forward)(bp_layer *layer, const bp_pass *pass);
+    /* Turns delta from dJ/da into dJ/dz, writes gradient[] (overwriting), and, unless dx is NULL
+     * (nothing below wants it), dx = dJ/dx (rows, input_width). */
+    void (*backward)(bp_layer *layer, const bp_pass *pass, void *dx);
+} bp_layer_type;
+
+enum bp_layer_index {
+#define BP_LAYER(name) BP_LAYER_##name,
+#include "core/layer/layer.def"
+#undef BP_LAYER
+    BP_LAYER_COUNT
+};
+
+extern const bp_family bp_layer_family;
+
+#endif

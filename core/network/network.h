@@ -1,0 +1,104 @@
+/* A network: layers under a loss, planned once. All parameters lie in one block, all gradients in
+ * another of the same layout, all activations in one arena; after bp_network_create nothing is
+ * allocated again. A network belongs to one thread at a time; its parameters may be shared read-only
+ * by networks planned for prediction. */
+#ifndef BP_CORE_NETWORK_NETWORK_H
+#define BP_CORE_NETWORK_NETWORK_H
+
+#include "core/layer/layer.h"
+
+enum { BP_LAYER_LIMIT = 256 };
+
+typedef enum bp_network_use {
+    BP_USE_TRAINING,  /* gradients, deltas, kept activations */
+    BP_USE_PREDICTION /* forward only */
+} bp_network_use;
+
+typedef struct bp_network_spec {
+    bp_dtype dtype;
+    bp_isa isa;
+    bp_network_use use;
+    size_t input_width; /* elements of a row, at least 1 */
+    size_t batch_rows;  /* most rows of one pass, at least 1 */
+    size_t layer_count; /* 1 … BP_LAYER_LIMIT */
+    const bp_layer_spec *layers; /* "auto" already resolved */
+    bp_choice loss;
+    bool keep_z; /* keep every z, for bp_network_layer to show */
+} bp_network_spec;
+
+/* What a network will need, found without allocating. */
+typedef struct bp_network_size {
+    size_t parameter_count; /* numbers, over all tensors */
+    size_t parameter_bytes; /* of the block, alignment included */
+    size_t arena_bytes;     /* activations, gradients, packed weights, scratch */
+    size_t total_bytes;
+} bp_network_size;
+
+typedef struct bp_network bp_network;
+
+/* Targets of a batch; which one the loss reads is its target_kind. */
+typedef struct bp_targets {
+    const int32_t *label; /* (rows) */
+    const void *value;    /* (rows, output width) in the network's dtype */
+} bp_targets;
+
+/* Checks the specification and says what it needs. Allocates nothing beyond the stack.
+ * BP_SHAPE, BP_INVALID (a softmax that is not last), BP_TOO_LARGE; `where` is a JSON Pointer below
+ * the job ("/network/layers/1/units"). */
+BP_CHECK_RESULT bp_status bp_network_measure(bp_network_size *out, const bp_network_spec *spec,
+                                             bp_error *error);
+
+/* Plans and allocates; parameters are zero. Also BP_NO_MEMORY, BP_UNSUPPORTED (instruction set). */
+BP_CHECK_RESULT bp_status bp_network_create(bp_network **out, const bp_network_spec *spec,
+                                            bp_error *error);
+
+/* The same, computing on `parameters` (read only, borrowed, laid out as bp_network_parameters of a
+ * network of the same layers and dtype) instead of on a block of its own. BP_USE_PREDICTION only. */
+BP_CHECK_RESULT bp_status bp_network_create_shared(bp_network **out, const bp_network_spec *spec,
+                                                   const void *parameters, bp_error *error);
+
+void bp_network_free(bp_network *network); /* accepts NULL */
+
+/* Writes initial weights: a function of seed and specification alone. */
+void bp_network_initialize(bp_network *network, uint64_t seed);
+
+const bp_kernels *bp_network_kernels(const bp_network *network);
+size_t bp_network_layer_count(const bp_network *network);
+const bp_layer *bp_network_layer(const bp_network *network, size_t index);
+size_t bp_network_output_width(const bp_network *network);
+const bp_loss *bp_network_loss(const bp_network *network);
+
+/* Parameter tensors in export order, named "layers.<i>.<tensor>"; data leads into the block. */
+size_t bp_network_tensor_count(const bp_network *network);
+bp_tensor bp_network_tensor(const bp_network *network, size_t index);
+bp_tensor bp_network_gradient_tensor(const bp_network *network, size_t index);
+bool bp_network_tensor_is_weight(const bp_network *network, size_t index);
+
+/* The whole parameter and gradient blocks (element count includes alignment gaps, which are zero and
+ * stay zero under every optimiser). */
+void *bp_network_parameters(bp_network *network);
+void *bp_network_gradients(bp_network *network);
+size_t bp_network_block_count(const bp_network *network);
+
+/* Must follow every change of the parameters that did not come from this interface. */
+void bp_network_parameters_changed(bp_network *network);
+
+/* Runs rows through. input (rows, input_width), borrowed until the matching backward. Returns the last
+ * layer's output (rows, output_width), borrowed until the next pass: logits where the loss merges. */
+const void *bp_network_forward(bp_network *network, const bp_parallel *parallel, const void *input,
+                               size_t rows, bool training);
+
+/* Mean loss of the batch that forward last saw; row_loss (rows) may be NULL. */
+double bp_network_loss_value(bp_network *network, const bp_parallel *parallel,
+                             const bp_targets *targets, double *row_loss);
+
+/* After a forward with training: fills the gradient block with the gradient of the mean loss and
+ * returns that loss. Each δ is computed once and kept for the layer below. */
+double bp_network_backward(bp_network *network, const bp_parallel *parallel,
+                           const bp_targets *targets);
+
+/* What a prediction shows of the last forward: probabilities, values or scores, in place.
+ * Returns (rows, output_width), borrowed until the next pass. */
+const void *bp_network_shown_output(bp_network *network);
+
+#endif

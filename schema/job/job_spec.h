@@ -1,0 +1,110 @@
+/* A training job: what POST /api/v1/jobs takes, read, checked and resolved.
+ *
+ * Resolving fills in every default and everything inferred from the data. It is a fixed point: the
+ * resolved document, submitted again while the data is the same, resolves to itself, which is also
+ * how a stored job is read back. */
+#ifndef BP_SCHEMA_JOB_JOB_SPEC_H
+#define BP_SCHEMA_JOB_JOB_SPEC_H
+
+#include <jansson.h>
+
+#include "core/preparation/preparation.h"
+#include "core/training/trainer.h"
+#include "schema/dataset/dataset_info.h"
+#include "schema/json/faults.h"
+
+typedef enum bp_task_kind { BP_TASK_CLASSIFICATION, BP_TASK_REGRESSION } bp_task_kind;
+
+/* A feature or target column, as the job sees it (after the job's own type overrides). */
+typedef struct bp_job_column {
+    char *name;
+    size_t index; /* in the data set's columns */
+    bp_column_type type;
+    size_t width;          /* raw elements */
+    size_t category_count; /* categorical: prepared elements */
+} bp_job_column;
+
+/* Sorted labels of a classification, or the categories of a categorical feature. */
+typedef struct bp_labels {
+    bp_column_type type; /* NUMERIC: values (numbers); BOOLEAN: 0 and 1; CATEGORICAL: texts */
+    size_t count;
+    double *values;
+    char **texts;
+} bp_labels;
+
+/* Where validation or test rows come from: nowhere, a share of the training set's rows (drawn at random
+ * from the seed, file order kept within each part), or another data set. */
+typedef struct bp_job_part {
+    double fraction; /* 0: none */
+    char *dataset;   /* NULL: none */
+    char sha256[BP_SHA256_TEXT_SIZE];
+} bp_job_part;
+
+typedef struct bp_job_spec {
+    char *name;
+    bp_task_kind task;
+    int64_t priority;
+
+    char *dataset;
+    char dataset_sha256[BP_SHA256_TEXT_SIZE];
+    size_t feature_count;
+    bp_job_column *features;
+    bp_labels *feature_categories; /* (feature_count); count 0 where not categorical */
+    size_t target_count;
+    bp_job_column *targets;
+    bp_labels classes;  /* classification */
+    size_t target_width; /* regression: numbers to predict */
+    bp_job_part validation, test;
+
+    bool center;
+    bp_choice scaling, missing;
+    size_t input_width; /* prepared */
+
+    size_t layer_count;
+    bp_layer_spec *layers; /* owned; training.network.layers points here */
+    bp_training_spec training; /* network, loss, optimiser, schedule, seed, epochs, batch, shuffle */
+    size_t threads;
+    uint64_t metrics_every_steps;
+} bp_job_spec;
+
+/* Finds a data set: the newest version (sha256 NULL) or one by content. NULL when there is none.
+ * The answer is borrowed until the resolving call returns. */
+typedef struct bp_dataset_lookup {
+    void *context;
+    const bp_dataset_info *(*find)(void *context, const char *name, const char *sha256);
+} bp_dataset_lookup;
+
+typedef struct bp_job_limits {
+    uint64_t memory_bytes;    /* most that one job may need */
+    uint64_t parameter_count; /* most numbers in a network */
+    size_t layer_count;
+    size_t thread_count; /* most threads a job may ask for */
+} bp_job_limits;
+
+/* What a job will need, as validate_only shows it. */
+typedef struct bp_job_size {
+    bp_network_size network;
+    uint64_t training_bytes; /* all that the trainer allocates */
+    uint64_t data_bytes;     /* prepared matrices and labels of all parts */
+    uint64_t total_bytes;
+    uint64_t training_rows, validation_rows, test_rows; /* before drop_row */
+} bp_job_size;
+
+/* Checks body and resolves it. Every fault goes into faults, in document order where possible. On
+ * BP_OK the caller owns *out, *out_resolved (the "specification" of the job's document) and
+ * *out_warnings (array of strings). Otherwise none is written and faults holds at least one entry.
+ * isa: what the daemon computes with. Any thread. */
+BP_CHECK_RESULT bp_status bp_job_resolve(bp_job_spec **out, json_t **out_resolved,
+                                         json_t **out_warnings, bp_job_size *out_size,
+                                         bp_faults *faults, const json_t *body,
+                                         const bp_dataset_lookup *lookup,
+                                         const bp_job_limits *limits, bp_isa isa);
+
+/* The answer to validate_only: {"specification", "layers": [{"type", "input", "output",
+ * "parameters", "tensors"}], "parameters", "memory": {…}, "rows": {…}, "warnings"}. Steals nothing. */
+json_t *bp_job_validation_json(const bp_job_spec *spec, json_t *resolved, json_t *warnings,
+                               const bp_job_size *size);
+
+void bp_job_spec_free(bp_job_spec *spec); /* accepts NULL */
+
+#endif

@@ -1,0 +1,55 @@
+/* A model: what is needed to answer predictions, beside the weights. Stored as one JSON document. */
+#ifndef BP_SCHEMA_MODEL_MODEL_INFO_H
+#define BP_SCHEMA_MODEL_MODEL_INFO_H
+
+#include "schema/job/job_spec.h"
+
+typedef struct bp_model_info {
+    char *name;
+    uint64_t version;
+    int64_t job; /* lineage */
+    char dataset_sha256[BP_SHA256_TEXT_SIZE];
+    bp_task_kind task;
+    size_t feature_count;
+    bp_job_column *features;       /* names, types and widths, in input order */
+    bp_labels *feature_categories; /* (feature_count) */
+    size_t target_count;
+    char **target_names;
+    bp_labels classes;
+    size_t target_width;
+    bp_preparation preparation; /* fitted */
+    bp_dtype dtype;
+    size_t layer_count;
+    bp_layer_spec *layers;
+    bp_choice loss;
+    size_t parameter_count;
+    json_t *metrics; /* of the finished job, or NULL */
+    char created[32];
+} bp_model_info;
+
+/* Takes what it needs (copies) from a job and its fitted preparation. BP_NO_MEMORY. */
+BP_CHECK_RESULT bp_status bp_model_info_create(bp_model_info **out, const bp_job_spec *spec,
+                                               const bp_preparation *preparation, bp_error *error);
+/* full: the stored document, exact (float64 numbers round-trip); else the public one, without the
+ * preparation's arrays. */
+json_t *bp_model_info_json(const bp_model_info *info, bool full);
+BP_CHECK_RESULT bp_status bp_model_info_parse(bp_model_info **out, const json_t *json,
+                                              bp_error *error);
+void bp_model_info_free(bp_model_info *info);
+
+/* The network for predictions in chunks of `rows`; spec->layers is borrowed from info. */
+void bp_model_info_network(bp_network_spec *out, const bp_model_info *info, bp_isa isa, size_t rows);
+
+/* Reads "rows" of a prediction's body into raw rows for bp_preparation_apply: each an array (the
+ * flattened features) or an object (column names; a tensor nested or flat; null: missing). *out_raw is
+ * allocated, (count, raw width). Faults: missing column, unknown column, unknown category, wrong
+ * length, not a number. limit: most rows. */
+BP_CHECK_RESULT bp_status bp_predict_rows_parse(double **out_raw, size_t *out_count, bp_faults *faults,
+                                                const bp_model_info *info, const json_t *rows,
+                                                size_t limit);
+
+/* The answer: {"model", "version", "classes"?, "predictions": [{"label", "probabilities"} or
+ * {"value"}]}. shown: (count, output width) of info->dtype. NULL: no memory. */
+json_t *bp_predict_answer_json(const bp_model_info *info, const void *shown, size_t count);
+
+#endif

@@ -47,7 +47,7 @@ const char *bp_status_text(bp_status status);
 /* Records an error unless one is there already; long texts are cut. Supports %s %zu %u %d %lld %llu
  * and %g (as 17 significant digits at most). `where` may be NULL. Returns status, so that
  * `return bp_error_set(error, BP_SHAPE, "/rows", "...")` reads well. Allocates nothing. */
-bp_status bp_error_set(bp_error *error, bp_status status, const char *where, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+bp_status bp_error_set(bp_error *error, bp_status status, const char *where, const char *format,
+                       ...) __attribute__((format(printf, 4, 5)));
 
 #endif

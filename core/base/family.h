@@ -21,11 +21,11 @@ typedef struct bp_hyperparameter {
     const char *name;    /* as in JSON: "learning_rate" */
     const char *meaning; /* one line, with unit and letter in the formula */
     bp_hyperparameter_kind kind;
-    bool required;      /* no default */
-    bool accepts_auto;  /* "auto" allowed: resolved from the data, default when absent */
+    bool required;     /* no default */
+    bool accepts_auto; /* "auto" allowed: resolved from the data, default when absent */
     bool exclusive_minimum, exclusive_maximum; /* the bound itself is not allowed */
     double default_value, minimum, maximum;    /* maximum may be INFINITY: no bound */
-    const char *const *choices; /* NULL-terminated, for BP_CHOICE_PARAMETER */
+    const char *const *choices;                /* NULL-terminated, for BP_CHOICE_PARAMETER */
 } bp_hyperparameter;
 
 typedef struct bp_member {

@@ -23,7 +23,7 @@ typedef struct bp_check_spec {
 
 typedef struct bp_check_report { /* of one tensor */
     size_t checked, skipped, failed;
-    size_t judged_relative;      /* of checked: elements whose bound's relative part is the larger */
+    size_t judged_relative; /* of checked: elements whose bound's relative part is the larger */
     double worst_relative_error; /* |a − n| / max(|a|, |n|), over judged elements */
     double worst_excess;         /* largest |a − n| / bound over all: above 1 fails */
     size_t worst_index;          /* element with worst_excess */

@@ -42,9 +42,9 @@ typedef struct bp_kernels {
     void (*sum_rows)(void *out, const void *x, size_t m, size_t n);
 
     /* ---- elementwise ---- */
-    void (*scale)(void *x, double factor, size_t count);           /* x ← factor·x */
+    void (*scale)(void *x, double factor, size_t count);               /* x ← factor·x */
     void (*axpy)(void *y, double factor, const void *x, size_t count); /* y ← fma(factor, x, y) */
-    void (*from_double)(void *out, const double *x, size_t count); /* rounded to nearest */
+    void (*from_double)(void *out, const double *x, size_t count);     /* rounded to nearest */
     void (*to_double)(double *out, const void *x, size_t count);
     /* All finite? Stops at nothing: constant time. */
     int (*all_finite)(const void *x, size_t count);

@@ -16,7 +16,7 @@ typedef double bp_real;
 #error "BP_VARIANT_BITS must be 32 or 64"
 #endif
 
-#define BP_VARIANT_PASTE(name, bits, isa) name##_##bits##_##isa
+#define BP_VARIANT_PASTE(name, bits, isa)  name##_##bits##_##isa
 #define BP_VARIANT_EXPAND(name, bits, isa) BP_VARIANT_PASTE(name, bits, isa)
 /* bp_gemm -> bp_gemm_32_avx2 */
 #define BP_VARIANT(name) BP_VARIANT_EXPAND(name, BP_VARIANT_BITS, BP_VARIANT_ISA)

@@ -59,8 +59,8 @@ typedef struct bp_layer {
     const void *x; /* (rows, input_width): the activations below; set for each pass */
     void *z;       /* (rows, output_width) before the activation; equals a unless z is to be kept */
     void *a;       /* (rows, output_width) */
-    void *delta;   /* (rows, output_width): dJ/da on entry of backward, dJ/dz after; training only */
-    void *packed;  /* weights laid out for the forward product (bp_kernels.gemm_pack) */
+    void *delta;  /* (rows, output_width): dJ/da on entry of backward, dJ/dz after; training only */
+    void *packed; /* weights laid out for the forward product (bp_kernels.gemm_pack) */
     bool packed_is_current;
     void *scratch; /* the type's own, scratch_bytes of it */
 } bp_layer;

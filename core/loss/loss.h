@@ -16,14 +16,14 @@ typedef enum bp_target_kind {
 
 /* Rows [first, first + count) of a batch. Arrays are whole-batch arrays of the variant's width. */
 typedef struct bp_loss_call {
-    const void *output;    /* (rows, width) of the last layer: logits where the loss merges */
-    size_t width;          /* classes or targets */
-    size_t rows;           /* of the batch: the gradient is of the mean over them */
-    const int32_t *label;  /* (rows) each in [0, width), for BP_TARGET_CLASS */
-    const void *target;    /* (rows, width), for BP_TARGET_VALUE */
-    void *gradient;        /* (rows, width): d(mean loss)/d(output), or NULL; may alias output */
-    double *row_loss;      /* (rows) or NULL: loss of each row, unscaled by 1/rows */
-    const double *value;   /* hyperparameters in member order */
+    const void *output;   /* (rows, width) of the last layer: logits where the loss merges */
+    size_t width;         /* classes or targets */
+    size_t rows;          /* of the batch: the gradient is of the mean over them */
+    const int32_t *label; /* (rows) each in [0, width), for BP_TARGET_CLASS */
+    const void *target;   /* (rows, width), for BP_TARGET_VALUE */
+    void *gradient;       /* (rows, width): d(mean loss)/d(output), or NULL; may alias output */
+    double *row_loss;     /* (rows) or NULL: loss of each row, unscaled by 1/rows */
+    const double *value;  /* hyperparameters in member order */
 } bp_loss_call;
 
 typedef struct bp_loss {

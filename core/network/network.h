@@ -18,9 +18,9 @@ typedef struct bp_network_spec {
     bp_dtype dtype;
     bp_isa isa;
     bp_network_use use;
-    size_t input_width; /* elements of a row, at least 1 */
-    size_t batch_rows;  /* most rows of one pass, at least 1 */
-    size_t layer_count; /* 1 … BP_LAYER_LIMIT */
+    size_t input_width;          /* elements of a row, at least 1 */
+    size_t batch_rows;           /* most rows of one pass, at least 1 */
+    size_t layer_count;          /* 1 … BP_LAYER_LIMIT */
     const bp_layer_spec *layers; /* "auto" already resolved */
     bp_choice loss;
     bool keep_z; /* keep every z, for bp_network_layer to show */

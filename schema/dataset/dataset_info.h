@@ -22,8 +22,14 @@ typedef enum bp_column_type {
 
 /* How elements lie in the column file, little-endian. Missing: NaN, or BP_CATEGORY_MISSING. */
 typedef enum bp_element {
-    BP_ELEMENT_UINT8, BP_ELEMENT_INT8, BP_ELEMENT_INT16, BP_ELEMENT_INT32, BP_ELEMENT_INT64,
-    BP_ELEMENT_FLOAT32, BP_ELEMENT_FLOAT64, BP_ELEMENT_CATEGORY /* uint32 index */
+    BP_ELEMENT_UINT8,
+    BP_ELEMENT_INT8,
+    BP_ELEMENT_INT16,
+    BP_ELEMENT_INT32,
+    BP_ELEMENT_INT64,
+    BP_ELEMENT_FLOAT32,
+    BP_ELEMENT_FLOAT64,
+    BP_ELEMENT_CATEGORY /* uint32 index */
 } bp_element;
 #define BP_CATEGORY_MISSING UINT32_MAX
 
@@ -35,25 +41,26 @@ typedef struct bp_column_info {
     size_t shape[BP_COLUMN_RANK_LIMIT]; /* of one row's item */
     size_t width;                       /* elements a row: product of shape, 1 for scalars */
     uint64_t row_count;
-    uint64_t missing_count;          /* rows (scalars) or elements (tensors) */
-    bool integral;                   /* every value present is a whole number */
-    uint64_t distinct_count;         /* of values present; 0 for tensors (not counted) */
-    bool distinct_is_lower_bound;    /* counting stopped at BP_DISTINCT_LIMIT */
-    double minimum, maximum, mean;   /* over values present; NaN when none, or categorical */
+    uint64_t missing_count;        /* rows (scalars) or elements (tensors) */
+    bool integral;                 /* every value present is a whole number */
+    uint64_t distinct_count;       /* of values present; 0 for tensors (not counted) */
+    bool distinct_is_lower_bound;  /* counting stopped at BP_DISTINCT_LIMIT */
+    double minimum, maximum, mean; /* over values present; NaN when none, or categorical */
     size_t category_count;
-    char **categories;    /* categorical: sorted by code point, UTF-8 */
+    char **categories; /* categorical: sorted by code point, UTF-8 */
     size_t value_count;
-    double *values;       /* numeric scalars: sorted distinct values unless distinct_is_lower_bound */
+    double *values; /* numeric scalars: sorted distinct values unless distinct_is_lower_bound */
     char sha256[BP_SHA256_TEXT_SIZE]; /* of the column file: also its name in the data directory */
 } bp_column_info;
 
 typedef struct bp_dataset_info {
     char *name;
     bp_dataset_kind kind;
-    uint64_t version;                 /* 1, 2, … */
-    char sha256[BP_SHA256_TEXT_SIZE]; /* of the content; a job keeps the one it was submitted with */
-    bool equal_lengths;               /* all columns have row_count rows */
-    uint64_t row_count;               /* the shortest column's where they differ */
+    uint64_t version; /* 1, 2, … */
+    char
+        sha256[BP_SHA256_TEXT_SIZE]; /* of the content; a job keeps the one it was submitted with */
+    bool equal_lengths;              /* all columns have row_count rows */
+    uint64_t row_count;              /* the shortest column's where they differ */
     size_t column_count;
     bp_column_info *columns; /* in file order */
     char created[32];        /* RFC 3339, UTC */

@@ -52,7 +52,7 @@ typedef struct bp_job_spec {
     bp_labels *feature_categories; /* (feature_count); count 0 where not categorical */
     size_t target_count;
     bp_job_column *targets;
-    bp_labels classes;  /* classification */
+    bp_labels classes;   /* classification */
     size_t target_width; /* regression: numbers to predict */
     bp_job_part validation, test;
 
@@ -62,7 +62,8 @@ typedef struct bp_job_spec {
 
     size_t layer_count;
     bp_layer_spec *layers; /* owned; training.network.layers points here */
-    bp_training_spec training; /* network, loss, optimiser, schedule, seed, epochs, batch, shuffle */
+    bp_training_spec
+        training; /* network, loss, optimiser, schedule, seed, epochs, batch, shuffle */
     size_t threads;
     uint64_t metrics_every_steps;
 } bp_job_spec;

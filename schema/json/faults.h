@@ -11,9 +11,10 @@
 enum { BP_FAULT_LIMIT = 100 }; /* further faults are counted, not kept */
 
 typedef struct bp_fault {
-    bp_status status; /* what kind: BP_INVALID, BP_UNKNOWN_NAME, BP_TOO_LARGE, BP_NOT_FOUND, BP_CONFLICT */
-    char *pointer;    /* JSON Pointer (RFC 6901) into the document, "" for all of it */
-    char *detail;     /* a sentence that names the allowed values */
+    bp_status
+        status; /* what kind: BP_INVALID, BP_UNKNOWN_NAME, BP_TOO_LARGE, BP_NOT_FOUND, BP_CONFLICT */
+    char *pointer; /* JSON Pointer (RFC 6901) into the document, "" for all of it */
+    char *detail;  /* a sentence that names the allowed values */
 } bp_fault;
 
 typedef struct bp_faults {
@@ -22,8 +23,8 @@ typedef struct bp_faults {
     bool out_of_memory; /* a fault could not be kept */
 } bp_faults;
 
-void bp_faults_add(bp_faults *faults, bp_status status, const char *pointer, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void bp_faults_add(bp_faults *faults, bp_status status, const char *pointer, const char *format,
+                   ...) __attribute__((format(printf, 4, 5)));
 /* Adds an error of core; its `where` is the pointer. */
 void bp_faults_add_error(bp_faults *faults, const bp_error *error);
 bool bp_faults_any(const bp_faults *faults);

@@ -38,15 +38,16 @@ BP_CHECK_RESULT bp_status bp_model_info_parse(bp_model_info **out, const json_t 
 void bp_model_info_free(bp_model_info *info);
 
 /* The network for predictions in chunks of `rows`; spec->layers is borrowed from info. */
-void bp_model_info_network(bp_network_spec *out, const bp_model_info *info, bp_isa isa, size_t rows);
+void bp_model_info_network(bp_network_spec *out, const bp_model_info *info, bp_isa isa,
+                           size_t rows);
 
 /* Reads "rows" of a prediction's body into raw rows for bp_preparation_apply: each an array (the
  * flattened features) or an object (column names; a tensor nested or flat; null: missing). *out_raw is
  * allocated, (count, raw width). Faults: missing column, unknown column, unknown category, wrong
  * length, not a number. limit: most rows. */
-BP_CHECK_RESULT bp_status bp_predict_rows_parse(double **out_raw, size_t *out_count, bp_faults *faults,
-                                                const bp_model_info *info, const json_t *rows,
-                                                size_t limit);
+BP_CHECK_RESULT bp_status bp_predict_rows_parse(double **out_raw, size_t *out_count,
+                                                bp_faults *faults, const bp_model_info *info,
+                                                const json_t *rows, size_t limit);
 
 /* The answer: {"model", "version", "classes"?, "predictions": [{"label", "probabilities"} or
  * {"value"}]}. shown: (count, output width) of info->dtype. NULL: no memory. */

@@ -1,0 +1,89 @@
+/* Jobs: their states, the queue and the trainer threads. The main thread owns the job table and is
+ * the only one that changes a state; others send commands and read committed rows.
+ *
+ *   queued → running → succeeded | failed | cancelled
+ *   running → stopping → cancelled          (cancel waits for the trainer to notice)
+ *   running → queued                        (daemon stopped or died; the latter counts a restart)
+ */
+#ifndef BP_SERVER_JOB_JOBS_H
+#define BP_SERVER_JOB_JOBS_H
+
+#include <uv.h>
+
+#include "server/dataset/datasets.h"
+#include "server/store/store.h"
+
+/* name as shown, finished? */
+#define BP_JOB_STATE_LIST(X)                                                                       \
+    X(QUEUED, "queued", false)                                                                     \
+    X(RUNNING, "running", false)                                                                   \
+    X(STOPPING, "stopping", false)                                                                 \
+    X(SUCCEEDED, "succeeded", true)                                                                \
+    X(FAILED, "failed", true)                                                                      \
+    X(CANCELLED, "cancelled", true)
+
+typedef enum bp_job_state {
+#define BP_JOB_STATE_ENUM(name, text, finished) BP_JOB_##name,
+    BP_JOB_STATE_LIST(BP_JOB_STATE_ENUM)
+#undef BP_JOB_STATE_ENUM
+} bp_job_state;
+
+typedef struct bp_jobs bp_jobs;
+
+typedef struct bp_jobs_options {
+    size_t worker_count; /* jobs that run at the same time */
+    bp_isa isa;
+    bp_job_limits limits;
+} bp_jobs_options;
+
+/* On the main thread: reads unfinished jobs from the store (those that were running go back to queued)
+ * and starts what may run. */
+BP_CHECK_RESULT bp_status bp_jobs_open(bp_jobs **out, uv_loop_t *loop, bp_store *store,
+                                       bp_datasets *datasets, const bp_jobs_options *options,
+                                       bp_error *error);
+
+/* Called once for each command, after what it says is on the disk, on any thread. id 0 on failure. */
+typedef void bp_job_reply(void *context, int64_t id, bp_status status, const bp_error *error);
+
+/* What POST /jobs brings, resolved by the HTTP thread. Owned by the callee. */
+typedef struct bp_job_submission {
+    bp_job_spec *spec;
+    json_t *resolved, *warnings;
+    /* Idempotency-Key, method and path, and SHA-256 of the body; empty key: none. */
+    char idempotency_key[256], idempotency_route[128], body_sha256[BP_SHA256_TEXT_SIZE];
+} bp_job_submission;
+
+/* Any thread. A key seen before with the same body replies with the first id; with another body,
+ * BP_INVALID at "Idempotency-Key". BP_CONFLICT when a data set has gone in the meantime. */
+void bp_jobs_submit(bp_jobs *jobs, bp_job_submission *submission, bp_job_reply *reply, void *context);
+
+/* Any thread; idempotent. BP_NOT_FOUND, BP_CONFLICT (finished otherwise). */
+void bp_jobs_cancel(bp_jobs *jobs, int64_t id, bp_job_reply *reply, void *context);
+
+/* ---- reading; any thread with a reader ---- */
+
+/* The job's document as api.md says, progress included. BP_NOT_FOUND. */
+BP_CHECK_RESULT bp_status bp_jobs_document_json(json_t **out, bp_jobs *jobs, int64_t id,
+                                                bp_error *error);
+typedef struct bp_jobs_filter {
+    const char *state, *name; /* NULL: any */
+    int64_t after;            /* ids below this one come next (newest first); 0: from the newest */
+    size_t limit;
+} bp_jobs_filter;
+BP_CHECK_RESULT bp_status bp_jobs_list_json(json_t **out, bp_jobs *jobs, const bp_jobs_filter *filter,
+                                            bp_error *error);
+/* {"points": […], "next": SEQ, "complete": bool}: points with seq > after. */
+BP_CHECK_RESULT bp_status bp_jobs_metrics_json(json_t **out, bp_jobs *jobs, int64_t id, uint64_t after,
+                                               size_t limit, bp_error *error);
+
+/* Asks to be called once (on the main thread) when job `id` has points beyond `after` or has finished,
+ * or after timeout_ms, whichever is first. Any thread; never calls back before it returns. */
+void bp_jobs_watch(bp_jobs *jobs, int64_t id, uint64_t after, uint64_t timeout_ms,
+                   void (*notify)(void *context), void *context);
+
+/* Stops intake, tells trainers to stop at their next step, and calls `stopped` on the main thread when
+ * they have (their jobs are queued again on the disk); then calls every waiting watcher. */
+void bp_jobs_stop(bp_jobs *jobs, void (*stopped)(void *context), void *context);
+void bp_jobs_free(bp_jobs *jobs); /* after stopped */
+
+#endif

@@ -1,0 +1,39 @@
+/* Models: versions in the store, and immutable copies of them in memory that predict. */
+#ifndef BP_SERVER_MODEL_MODELS_H
+#define BP_SERVER_MODEL_MODELS_H
+
+#include "schema/model/model_info.h"
+#include "server/store/store.h"
+
+typedef struct bp_models bp_models; /* the cache; its own lock; any thread */
+typedef struct bp_model bp_model;   /* counted, immutable but for its pool of arenas */
+
+BP_CHECK_RESULT bp_status bp_models_open(bp_models **out, bp_store *store, bp_isa isa,
+                                         uint64_t cache_bytes, bp_error *error);
+void bp_models_close(bp_models *models);
+
+/* The model, loaded and checked against its checksums when it is not in memory. version 0: newest.
+ * BP_NOT_FOUND, BP_CORRUPT, BP_NO_MEMORY. Give back with bp_model_release. */
+BP_CHECK_RESULT bp_status bp_models_borrow(bp_model **out, bp_models *models, const char *name,
+                                           uint64_t version, bp_error *error);
+void bp_model_release(bp_model *model);
+const bp_model_info *bp_model_info_of(const bp_model *model);
+
+/* Prepares and runs rows in planned chunks on a pooled arena. raw (count, raw width); shown (count,
+ * output width) of the model's dtype, allocated; the caller frees it. A row's bits do not depend on
+ * the rows around it. */
+BP_CHECK_RESULT bp_status bp_model_predict(void **out_shown, bp_model *model, const double *raw,
+                                           size_t count, bp_error *error);
+
+/* Documents. */
+BP_CHECK_RESULT bp_status bp_models_list_json(json_t **out, bp_models *models, const char *after,
+                                              size_t limit, bp_error *error);
+BP_CHECK_RESULT bp_status bp_models_document_json(json_t **out, bp_models *models, const char *name,
+                                                  bp_error *error);
+BP_CHECK_RESULT bp_status bp_models_version_json(json_t **out, bp_models *models, const char *name,
+                                                 uint64_t version, bp_error *error);
+/* A safetensors file in memory; the caller frees *out. */
+BP_CHECK_RESULT bp_status bp_models_safetensors(void **out, size_t *out_bytes, bp_models *models,
+                                                const char *name, uint64_t version, bp_error *error);
+
+#endif

@@ -1,0 +1,8 @@
+#include "schema/sql/migrations.h"
+
+#include "schema/embedded.h"
+
+const bp_migration bp_migrations[] = {
+    {1, "0001_initial", (const char *)bp_embedded_0001_initial},
+};
+const size_t bp_migration_count = sizeof bp_migrations / sizeof *bp_migrations;

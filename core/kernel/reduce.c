@@ -1,0 +1,64 @@
+#include "core/kernel/array_kernels.h"
+#include "core/kernel/lanes.h"
+
+static bp_vector add(bp_vector sum, bp_vector x)
+{
+    return sum + x;
+}
+
+static bp_vector add_square(bp_vector sum, bp_vector x)
+{
+    return bp_vector_fma(x, x, sum);
+}
+
+static bp_vector add_absolute(bp_vector sum, bp_vector x)
+{
+    return sum + bp_vector_absolute(x);
+}
+
+/* A sum that starts at +0 is never −0, so that adding the filler +0 changes no lane. */
+double BP_VARIANT(bp_sum)(const void *x, size_t count)
+{
+    bp_lanes lanes = bp_lanes_fold(x, count, 0, 0, add);
+    return (double)bp_lanes_sum(&lanes);
+}
+
+double BP_VARIANT(bp_sum_squares)(const void *x, size_t count)
+{
+    bp_lanes lanes = bp_lanes_fold(x, count, 0, 0, add_square);
+    return (double)bp_lanes_sum(&lanes);
+}
+
+double BP_VARIANT(bp_sum_absolute)(const void *x, size_t count)
+{
+    bp_lanes lanes = bp_lanes_fold(x, count, 0, 0, add_absolute);
+    return (double)bp_lanes_sum(&lanes);
+}
+
+/* Sums of `width` vectors of columns, held in registers over all rows. */
+BP_INLINE void sum_columns(bp_real *out, const bp_real *x, size_t m, size_t n, size_t width)
+{
+    bp_vector sum[4] = {0};
+    for (size_t i = 0; i < m; i++)
+        for (size_t v = 0; v < width; v++)
+            sum[v] += bp_vector_load(x + i * n + v * BP_VECTOR_COUNT);
+    for (size_t v = 0; v < width; v++)
+        bp_vector_store(out + v * BP_VECTOR_COUNT, sum[v]);
+}
+
+void BP_VARIANT(bp_sum_rows)(void *out, const void *x, size_t m, size_t n)
+{
+    bp_real *sum = out;
+    const bp_real *column = x;
+    size_t j = 0;
+    for (; n - j >= 4 * BP_VECTOR_COUNT; j += 4 * BP_VECTOR_COUNT)
+        sum_columns(sum + j, column + j, m, n, 4);
+    for (; n - j >= BP_VECTOR_COUNT; j += BP_VECTOR_COUNT)
+        sum_columns(sum + j, column + j, m, n, 1);
+    if (j < n) {
+        bp_vector last = {0};
+        for (size_t i = 0; i < m; i++)
+            last += bp_vector_load_partial(column + i * n + j, n - j, 0);
+        bp_vector_store_partial(sum + j, last, n - j);
+    }
+}

@@ -1,0 +1,63 @@
+"""Fixtures of the REST tests: a daemon on a free port with a data directory of its own, and a client
+that judges all its traffic by the OpenAPI document."""
+
+import os
+import pathlib
+
+import pytest
+
+import daemon_process
+import rest_client
+
+ROOT = daemon_process.ROOT
+
+
+@pytest.fixture
+def start_daemon(tmp_path):
+    """start(*options, data=None, environment=None) -> Daemon; all are stopped, and judged, at the end."""
+    started = []
+
+    def start(*options, data=None, environment=None):
+        daemon = daemon_process.Daemon(data or tmp_path / "data", *options, environment=environment)
+        started.append(daemon)
+        return daemon
+
+    yield start
+    faults = []
+    for daemon in reversed(started):
+        try:
+            daemon.stop()
+        except AssertionError as fault:
+            faults.append(str(fault))
+    assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+def daemon(start_daemon):
+    """A daemon with default options."""
+    return start_daemon()
+
+
+@pytest.fixture
+def client(daemon):
+    """A client of `daemon`."""
+    return rest_client.Client(daemon)
+
+
+@pytest.fixture(scope="session")
+def iris():
+    return ROOT / "tests/data/iris.csv"
+
+
+@pytest.fixture(scope="session")
+def penguins():
+    return ROOT / "clients/demo/penguins.csv"
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real data beside the repository (or BACKPROP_SHARED/data); tests skip without."""
+    folder = pathlib.Path(os.environ.get("BACKPROP_SHARED") or ROOT.parent / "shared") / "data"
+    if not folder.is_dir():
+        pytest.skip(f"NO REAL DATA: {folder} is missing (set BACKPROP_SHARED)")
+    return folder

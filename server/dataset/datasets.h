@@ -24,7 +24,12 @@ void bp_datasets_close(bp_datasets *datasets); /* stops the ingest thread */
 
 /* ---- uploads ---- */
 
-typedef enum bp_dataset_format { BP_FORMAT_AUTO, BP_FORMAT_CSV, BP_FORMAT_IDX, BP_FORMAT_NPY } bp_dataset_format;
+typedef enum bp_dataset_format {
+    BP_FORMAT_AUTO,
+    BP_FORMAT_CSV,
+    BP_FORMAT_IDX,
+    BP_FORMAT_NPY
+} bp_dataset_format;
 
 typedef struct bp_upload bp_upload;
 

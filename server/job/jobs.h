@@ -55,7 +55,8 @@ typedef struct bp_job_submission {
 
 /* Any thread. A key seen before with the same body replies with the first id; with another body,
  * BP_INVALID at "Idempotency-Key". BP_CONFLICT when a data set has gone in the meantime. */
-void bp_jobs_submit(bp_jobs *jobs, bp_job_submission *submission, bp_job_reply *reply, void *context);
+void bp_jobs_submit(bp_jobs *jobs, bp_job_submission *submission, bp_job_reply *reply,
+                    void *context);
 
 /* Any thread; idempotent. BP_NOT_FOUND, BP_CONFLICT (finished otherwise). */
 void bp_jobs_cancel(bp_jobs *jobs, int64_t id, bp_job_reply *reply, void *context);
@@ -70,11 +71,11 @@ typedef struct bp_jobs_filter {
     int64_t after;            /* ids below this one come next (newest first); 0: from the newest */
     size_t limit;
 } bp_jobs_filter;
-BP_CHECK_RESULT bp_status bp_jobs_list_json(json_t **out, bp_jobs *jobs, const bp_jobs_filter *filter,
-                                            bp_error *error);
+BP_CHECK_RESULT bp_status bp_jobs_list_json(json_t **out, bp_jobs *jobs,
+                                            const bp_jobs_filter *filter, bp_error *error);
 /* {"points": […], "next": SEQ, "complete": bool}: points with seq > after. */
-BP_CHECK_RESULT bp_status bp_jobs_metrics_json(json_t **out, bp_jobs *jobs, int64_t id, uint64_t after,
-                                               size_t limit, bp_error *error);
+BP_CHECK_RESULT bp_status bp_jobs_metrics_json(json_t **out, bp_jobs *jobs, int64_t id,
+                                               uint64_t after, size_t limit, bp_error *error);
 
 /* Asks to be called once (on the main thread) when job `id` has points beyond `after` or has finished,
  * or after timeout_ms, whichever is first. Any thread; never calls back before it returns. */

@@ -34,6 +34,7 @@ BP_CHECK_RESULT bp_status bp_models_version_json(json_t **out, bp_models *models
                                                  uint64_t version, bp_error *error);
 /* A safetensors file in memory; the caller frees *out. */
 BP_CHECK_RESULT bp_status bp_models_safetensors(void **out, size_t *out_bytes, bp_models *models,
-                                                const char *name, uint64_t version, bp_error *error);
+                                                const char *name, uint64_t version,
+                                                bp_error *error);
 
 #endif

@@ -50,7 +50,10 @@ BP_INLINE bp_vector bp_vector_exp(bp_vector x)
     bp_vector n = shifted - shift;
     bp_vector r = bp_vector_fma(n, bp_vector_set(-BP_LN2_HIGH), x);
     r = bp_vector_fma(n, bp_vector_set(-BP_LN2_LOW), r);
-    bp_vector power = bp_vector_fma(r * r, BP_VECTOR_POLYNOMIAL(exp, r), r) + 1;
+    /* e^r = 1 + r + r² q, with what is lost when r is added to 1 handed to the smaller term. */
+    bp_vector sum = 1 + r;
+    bp_vector lost = r - (sum - 1);
+    bp_vector power = sum + bp_vector_fma(r * r, BP_VECTOR_POLYNOMIAL(exp, r), lost);
     /* 2^n in two factors, as n may leave the range of exponents at both ends: the first product is
      * exact, the second rounds once. Biased, so that halving needs no signed shift. */
     bp_bits biased = (bp_bits)shifted - (bp_bits)shift + 2 * (BP_EXPONENT_BIAS + 1);

@@ -66,6 +66,9 @@ typedef struct bp_dataset_info {
     char created[32];        /* RFC 3339, UTC */
 } bp_dataset_info;
 
+/* "numeric", "boolean", "categorical", "tensor". */
+const char *bp_column_type_name(bp_column_type type);
+
 /* Index of a column by name, or SIZE_MAX. */
 size_t bp_dataset_info_column(const bp_dataset_info *info, const char *name);
 

@@ -1,0 +1,210 @@
+#include "schema/dataset/dataset_info.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/checked.h"
+#include "schema/json/json_text.h"
+#include "schema/json/stored.h"
+
+enum { SHOWN_LIMIT = 100 };
+
+static const char *const kind_names[] = {"table", NULL};
+static const char *const type_names[] = {"numeric", "boolean", "categorical", "tensor", NULL};
+static const char *const element_names[] = {"uint8",   "int8",    "int16",    "int32", "int64",
+                                            "float32", "float64", "category", NULL};
+
+const char *bp_column_type_name(bp_column_type type)
+{
+    return type_names[type];
+}
+
+size_t bp_dataset_info_column(const bp_dataset_info *info, const char *name)
+{
+    for (size_t index = 0; index < info->column_count; index++)
+        if (!strcmp(info->columns[index].name, name))
+            return index;
+    return SIZE_MAX;
+}
+
+static size_t shown(size_t count, bool full)
+{
+    return full || count < SHOWN_LIMIT ? count : SHOWN_LIMIT;
+}
+
+static json_t *shape_json(const bp_column_info *column)
+{
+    double shape[BP_COLUMN_RANK_LIMIT]; /* sizes are below 2^53: they were allocated */
+    for (size_t axis = 0; axis < column->rank; axis++)
+        shape[axis] = (double)column->shape[axis];
+    return bp_numbers_json(shape, column->rank);
+}
+
+/* null where there is no value to take a statistic of. */
+static json_t *statistic_json(double value)
+{
+    return isnan(value) ? json_null() : bp_json_number(value);
+}
+
+/* Adds members until one fails; json_object_set_new passes on a value that could not be made. */
+static bool add(json_t *object, const char *key, json_t *value)
+{
+    return json_object_set_new(object, key, value) == 0;
+}
+
+static bool add_type_members(json_t *json, const bp_column_info *column, bool full)
+{
+    switch (column->type) {
+    case BP_COLUMN_TENSOR:
+        return add(json, "shape", shape_json(column));
+    case BP_COLUMN_CATEGORICAL:
+        return add(json, "categories",
+                   bp_texts_json(column->categories, shown(column->category_count, full)));
+    case BP_COLUMN_NUMERIC:
+    case BP_COLUMN_BOOLEAN:
+        break;
+    }
+    return column->distinct_is_lower_bound ||
+           add(json, "values", bp_numbers_json(column->values, shown(column->value_count, full)));
+}
+
+static json_t *column_json(const bp_column_info *column, bool full)
+{
+    json_t *json = json_object();
+    bool ok = json && add(json, "name", json_string(column->name)) &&
+              add(json, "type", json_string(type_names[column->type])) &&
+              add(json, "element", json_string(element_names[column->element])) &&
+              add(json, "rows", json_integer((json_int_t)column->row_count)) &&
+              add(json, "missing", json_integer((json_int_t)column->missing_count)) &&
+              add(json, "integral", json_boolean(column->integral));
+    if (ok && column->type != BP_COLUMN_TENSOR)
+        ok = add(json, "distinct", json_integer((json_int_t)column->distinct_count)) &&
+             add(json, "distinct_is_lower_bound", json_boolean(column->distinct_is_lower_bound));
+    if (ok && column->type != BP_COLUMN_CATEGORICAL)
+        ok = add(json, "minimum", statistic_json(column->minimum)) &&
+             add(json, "maximum", statistic_json(column->maximum)) &&
+             add(json, "mean", statistic_json(column->mean));
+    if (!ok || !add_type_members(json, column, full) ||
+        !add(json, "sha256", json_string(column->sha256))) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
+}
+
+json_t *bp_dataset_info_json(const bp_dataset_info *info, bool full)
+{
+    json_t *columns = json_array();
+    for (size_t index = 0; columns && index < info->column_count; index++)
+        if (json_array_append_new(columns, column_json(&info->columns[index], full)) != 0) {
+            json_decref(columns);
+            return NULL;
+        }
+    json_t *json = json_object();
+    bool ok = add(json, "name", json_string(info->name)) &&
+              add(json, "kind", json_string(kind_names[info->kind])) &&
+              add(json, "version", json_integer((json_int_t)info->version)) &&
+              add(json, "sha256", json_string(info->sha256)) &&
+              add(json, "rows", json_integer((json_int_t)info->row_count)) &&
+              add(json, "equal_lengths", json_boolean(info->equal_lengths)) &&
+              add(json, "created", json_string(info->created));
+    /* Takes columns in every case. */
+    if (json_object_set_new(json, "columns", columns) != 0 || !ok) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
+}
+
+static void read_shape(bp_stored *stored, bp_column_info *column, const json_t *json)
+{
+    const json_t *shape = bp_stored_array(stored, json, "shape");
+    size_t rank = json_array_size(shape);
+    if (rank > BP_COLUMN_RANK_LIMIT) {
+        bp_stored_corrupt(stored);
+        return;
+    }
+    column->rank = rank;
+    for (size_t axis = 0; axis < rank; axis++) {
+        uint64_t size = 0;
+        if (!bp_json_read_count(&size, json_array_get(shape, axis)) ||
+            !bp_checked_multiply(&column->width, column->width, (size_t)size))
+            bp_stored_corrupt(stored);
+        column->shape[axis] = (size_t)size;
+    }
+}
+
+static void read_column(bp_stored *stored, bp_column_info *column, const json_t *json)
+{
+    column->name = bp_stored_text(stored, json, "name");
+    column->type = (bp_column_type)bp_stored_name(stored, type_names, json, "type");
+    column->element = (bp_element)bp_stored_name(stored, element_names, json, "element");
+    column->row_count = bp_stored_count(stored, json, "rows");
+    column->missing_count = bp_stored_count(stored, json, "missing");
+    column->integral = bp_stored_bool(stored, json, "integral");
+    bp_stored_fixed_text(stored, column->sha256, sizeof column->sha256, json, "sha256");
+    column->width = 1;
+    column->minimum = column->maximum = column->mean = NAN;
+    if (column->type != BP_COLUMN_TENSOR) {
+        column->distinct_count = bp_stored_count(stored, json, "distinct");
+        column->distinct_is_lower_bound = bp_stored_bool(stored, json, "distinct_is_lower_bound");
+    } else {
+        read_shape(stored, column, json);
+    }
+    if (column->type != BP_COLUMN_CATEGORICAL) {
+        column->minimum = bp_stored_number(stored, json, "minimum");
+        column->maximum = bp_stored_number(stored, json, "maximum");
+        column->mean = bp_stored_number(stored, json, "mean");
+    } else {
+        column->categories = bp_stored_texts(stored, &column->category_count, json, "categories");
+    }
+    if ((column->type == BP_COLUMN_NUMERIC || column->type == BP_COLUMN_BOOLEAN) &&
+        !column->distinct_is_lower_bound)
+        column->values = bp_stored_numbers(stored, &column->value_count, json, "values");
+}
+
+bp_status bp_dataset_info_parse(bp_dataset_info **out, const json_t *json, bp_error *error)
+{
+    bp_stored stored = {BP_OK};
+    bp_dataset_info *info = bp_stored_allocate(&stored, 1, sizeof *info);
+    if (info) {
+        info->name = bp_stored_text(&stored, json, "name");
+        info->kind = (bp_dataset_kind)bp_stored_name(&stored, kind_names, json, "kind");
+        info->version = bp_stored_count(&stored, json, "version");
+        bp_stored_fixed_text(&stored, info->sha256, sizeof info->sha256, json, "sha256");
+        info->row_count = bp_stored_count(&stored, json, "rows");
+        info->equal_lengths = bp_stored_bool(&stored, json, "equal_lengths");
+        bp_stored_fixed_text(&stored, info->created, sizeof info->created, json, "created");
+        const json_t *columns = bp_stored_array(&stored, json, "columns");
+        size_t count = json_array_size(columns);
+        info->columns = bp_stored_allocate(&stored, count, sizeof *info->columns);
+        info->column_count = info->columns ? count : 0;
+        for (size_t index = 0; index < info->column_count; index++)
+            read_column(&stored, &info->columns[index], json_array_get(columns, index));
+    }
+    if (stored.status == BP_OK) {
+        *out = info;
+        return BP_OK;
+    }
+    bp_dataset_info_free(info);
+    return bp_error_set(error, stored.status, NULL,
+                        stored.status == BP_NO_MEMORY
+                            ? "out of memory"
+                            : "the stored document of a data set cannot be read");
+}
+
+void bp_dataset_info_free(bp_dataset_info *info)
+{
+    if (!info)
+        return;
+    for (size_t index = 0; index < info->column_count; index++) {
+        bp_column_info *column = &info->columns[index];
+        free(column->name);
+        bp_texts_free(column->categories, column->category_count);
+        free(column->values);
+    }
+    free(info->columns);
+    free(info->name);
+    free(info);
+}

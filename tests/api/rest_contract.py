@@ -111,8 +111,9 @@ class Contract:
 
         responses = operation["responses"]
         status = str(response.status_code)
-        described = responses.get(status) or responses.get(status[0] + "XX") or responses.get("default")
-        assert described is not None, f"{what}: the contract has no such status"
+        key = next((key for key in (status, status[0] + "XX", "default") if key in responses), None)
+        assert key is not None, f"{what}: the contract has no such status"
+        described = responses[key]
         content = self.follow(described).get("content", {})
         if not content or method == "head":
             assert not response.content, f"{what}: a body where the contract has none"

@@ -49,6 +49,7 @@ typedef void bp_job_reply(void *context, int64_t id, bp_status status, const bp_
 typedef struct bp_job_submission {
     bp_job_spec *spec;
     json_t *resolved, *warnings;
+    uint64_t memory_bytes; /* bp_job_size.total_bytes: what admission counts */
     /* Idempotency-Key, method and path, and SHA-256 of the body; empty key: none. */
     char idempotency_key[256], idempotency_route[128], body_sha256[BP_SHA256_TEXT_SIZE];
 } bp_job_submission;

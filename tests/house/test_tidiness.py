@@ -1,6 +1,7 @@
 """House rules about files: names, lengths, format, the top level, words that do not belong."""
 
-import pathlib
+import ast
+import json
 import re
 import statistics
 import subprocess
@@ -141,3 +142,12 @@ def test_format_rule_catches(tmp_path):
     assert format_faults(tmp_path) == []
     house_tree.write(tmp_path, "core/a.c", "int  a ;\n")
     assert len(format_faults(tmp_path)) >= 1
+
+
+def test_readme_sends_what_the_whole_mnist_test_shows():
+    """The README's job is the one that the MNIST test trains, so its claims are run."""
+    readme = (house_tree.ROOT / "README.md").read_text()
+    test = (house_tree.ROOT / "tests/api/test_mnist_full.py").read_text()
+    job = json.loads(re.search(r"curl --json '(\{.*?\})' \$api/jobs", readme, re.DOTALL).group(1))
+    shown = ast.literal_eval(re.search(r"^JOB = (\{.*?^\})", test, re.DOTALL | re.MULTILINE).group(1))
+    assert job == shown

@@ -1,8 +1,8 @@
 /* Gradients against differences, for every parameter tensor of a network, in float64.
- * An element passes when |a − n| ≤ 1e-7·max(|a|, |n|) + floor·max(1, |J|), a analytic, n numerical; the floor is
- * what rounding leaves: 2e-10 for the central difference at ε = 1e-5, 2e-11 for the fourth-order one at
- * h = 1e-3. Elements for which a unit changes its piece (ReLU) between the two sides are skipped and
- * counted. */
+ * An element passes when |a − n| ≤ 1e-7·max(|a|, |n|) + floor·max(1, |J|), a analytic, n numerical;
+ * the floor is what rounding leaves: 2e-10 for the central difference at ε = 1e-5, 2e-11 for the
+ * fourth-order one at h = 1e-3. Elements for which a unit changes its piece (ReLU) between the two
+ * sides are skipped and counted. */
 #ifndef BP_CORE_CHECK_GRADIENT_CHECK_H
 #define BP_CORE_CHECK_GRADIENT_CHECK_H
 
@@ -31,7 +31,9 @@ typedef struct bp_check_report { /* of one tensor */
 } bp_check_report;
 
 /* Checks all parameters of a float64 training network on one batch; every parameter is restored.
- * reports: one per bp_network_tensor. BP_INVALID (not float64, ε not positive), BP_NO_MEMORY. */
+ * reports: one per bp_network_tensor. A network with kinks must be planned with keep_z, since
+ * pieces are read from z. BP_INVALID (not float64, not for training, no z, ε not positive),
+ * BP_NO_MEMORY. Allocates one byte or two per kinked unit and row. Runs on the network's thread. */
 BP_CHECK_RESULT bp_status bp_gradient_check(bp_check_report *reports, bp_network *network,
                                             const void *input, size_t rows,
                                             const bp_targets *targets, const bp_check_spec *spec,

@@ -1,7 +1,8 @@
 /* Layers: how a network is planned and passed through. A layer type is one const record; a planned
  * layer is a bp_layer whose pointers lead into the network's one parameter block and one arena.
  *
- * Letters: x input, W weights [out, in], b bias, z = W x + b, a = f(z), δ the error arriving at z. */
+ * Letters: x input, W weights [out, in], b bias, z = W x + b, a = f(z), δ the error arriving at z.
+ */
 #ifndef BP_CORE_LAYER_LAYER_H
 #define BP_CORE_LAYER_LAYER_H
 
@@ -88,6 +89,10 @@ enum bp_layer_index {
 #undef BP_LAYER
     BP_LAYER_COUNT
 };
+
+#define BP_LAYER(name) extern const bp_layer_type bp_layer_##name;
+#include "core/layer/layer.def"
+#undef BP_LAYER
 
 extern const bp_family bp_layer_family;
 

@@ -1,7 +1,7 @@
 /* A network: layers under a loss, planned once. All parameters lie in one block, all gradients in
  * another of the same layout, all activations in one arena; after bp_network_create nothing is
- * allocated again. A network belongs to one thread at a time; its parameters may be shared read-only
- * by networks planned for prediction. */
+ * allocated again. A network belongs to one thread at a time; its parameters may be shared
+ * read-only by networks planned for prediction. */
 #ifndef BP_CORE_NETWORK_NETWORK_H
 #define BP_CORE_NETWORK_NETWORK_H
 
@@ -32,6 +32,7 @@ typedef struct bp_network_size {
     size_t parameter_bytes; /* of the block, alignment included */
     size_t arena_bytes;     /* activations, gradients, packed weights, scratch */
     size_t total_bytes;
+    size_t output_width; /* elements of a row of the last layer */
 } bp_network_size;
 
 typedef struct bp_network bp_network;
@@ -53,7 +54,8 @@ BP_CHECK_RESULT bp_status bp_network_create(bp_network **out, const bp_network_s
                                             bp_error *error);
 
 /* The same, computing on `parameters` (read only, borrowed, laid out as bp_network_parameters of a
- * network of the same layers and dtype) instead of on a block of its own. BP_USE_PREDICTION only. */
+ * network of the same layers and dtype) instead of on a block of its own. BP_USE_PREDICTION only.
+ */
 BP_CHECK_RESULT bp_status bp_network_create_shared(bp_network **out, const bp_network_spec *spec,
                                                    const void *parameters, bp_error *error);
 
@@ -74,8 +76,8 @@ bp_tensor bp_network_tensor(const bp_network *network, size_t index);
 bp_tensor bp_network_gradient_tensor(const bp_network *network, size_t index);
 bool bp_network_tensor_is_weight(const bp_network *network, size_t index);
 
-/* The whole parameter and gradient blocks (element count includes alignment gaps, which are zero and
- * stay zero under every optimiser). */
+/* The whole parameter and gradient blocks (element count includes alignment gaps, which are zero
+ * and stay zero under every optimiser). */
 void *bp_network_parameters(bp_network *network);
 void *bp_network_gradients(bp_network *network);
 size_t bp_network_block_count(const bp_network *network);
@@ -83,8 +85,9 @@ size_t bp_network_block_count(const bp_network *network);
 /* Must follow every change of the parameters that did not come from this interface. */
 void bp_network_parameters_changed(bp_network *network);
 
-/* Runs rows through. input (rows, input_width), borrowed until the matching backward. Returns the last
- * layer's output (rows, output_width), borrowed until the next pass: logits where the loss merges. */
+/* Runs rows through. input (rows, input_width), borrowed until the matching backward. Returns the
+ * last layer's output (rows, output_width), borrowed until the next pass: logits where the loss
+ * merges. */
 const void *bp_network_forward(bp_network *network, const bp_parallel *parallel, const void *input,
                                size_t rows, bool training);
 

@@ -1,9 +1,9 @@
-/* Data preparation: raw columns become one row of numbers for a network. All statistics come from the
- * training rows only, are kept as plain numbers, and are applied in the same way at prediction.
+/* Data preparation: raw columns become one row of numbers for a network. All statistics come from
+ * the training rows only, are kept as plain numbers, and are applied in the same way at prediction.
  *
- * A raw row is float64: a numeric column takes its width in elements (a tensor column is flattened),
- * with NaN for a missing value; a categorical column takes one element, the index of its category,
- * NaN for missing. A prepared row has the numeric elements filled, offset and scaled,
+ * A raw row is float64: a numeric column takes its width in elements (a tensor column is
+ * flattened), with NaN for a missing value; a categorical column takes one element, the index of
+ * its category, NaN for missing. A prepared row has the numeric elements filled, offset and scaled,
  * (v − offset) / scale, and each categorical column as one-hot elements, all zero where missing. */
 #ifndef BP_CORE_PREPARATION_PREPARATION_H
 #define BP_CORE_PREPARATION_PREPARATION_H
@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/arena.h"
 #include "core/base/dtype.h"
 #include "core/base/error.h"
 #include "core/base/family.h"
@@ -59,9 +60,17 @@ typedef struct bp_preparation {
     bp_feature_column *columns;
     size_t raw_width, prepared_width, numeric_width;
     double *fill, *offset, *scale; /* (numeric_width) */
+    bp_arena arena;                /* where the arrays lie */
 } bp_preparation;
 
-/* Widths of raw and prepared rows. BP_TOO_LARGE on overflow, BP_SHAPE when there are no features. */
+/* A preparation of these columns (copied) that leaves numbers as they are: fill 0, offset 0, scale 1,
+ * for a caller that puts in what an earlier fit found. BP_SHAPE, BP_TOO_LARGE, BP_NO_MEMORY. */
+BP_CHECK_RESULT bp_status bp_preparation_create(bp_preparation *out,
+                                                const bp_feature_column *columns,
+                                                size_t column_count, bp_error *error);
+
+/* Widths of raw and prepared rows. BP_TOO_LARGE on overflow, BP_SHAPE when there are no features.
+ */
 BP_CHECK_RESULT bp_status bp_preparation_widths(size_t *out_raw, size_t *out_prepared,
                                                 const bp_preparation_spec *spec, bp_error *error);
 
@@ -72,8 +81,8 @@ BP_CHECK_RESULT bp_status bp_preparation_widths(size_t *out_raw, size_t *out_pre
 BP_CHECK_RESULT bp_status bp_preparation_fit(bp_preparation *out, const bp_preparation_spec *spec,
                                              const bp_row_source *source, bp_error *error);
 
-/* Prepares rows: raw (count, raw_width) to out (count, prepared_width) of dtype, rounded once at the
- * end. A category index that is out of range counts as missing. Any thread. */
+/* Prepares rows: raw (count, raw_width) to out (count, prepared_width) of dtype, rounded once at
+ * the end. A category index that is out of range counts as missing. Any thread. */
 void bp_preparation_apply(const bp_preparation *preparation, void *out, bp_dtype dtype,
                           const double *raw, size_t count);
 

@@ -48,8 +48,8 @@ typedef struct bp_evaluation {
 
 typedef struct bp_trainer bp_trainer;
 
-/* Bytes that bp_trainer_create allocates for row_count training rows: network, optimiser slots, batch
- * buffers, the order of rows. Allocates nothing. Errors as bp_network_measure. */
+/* Bytes that bp_trainer_create allocates for row_count training rows: network, optimiser slots,
+ * batch buffers, the order of rows. Allocates nothing. Errors as bp_network_measure. */
 BP_CHECK_RESULT bp_status bp_trainer_measure(size_t *out_bytes, bp_network_size *out_network,
                                              const bp_training_spec *spec, size_t row_count,
                                              bp_error *error);
@@ -63,8 +63,9 @@ void bp_trainer_free(bp_trainer *trainer);
 bp_position bp_trainer_position(const bp_trainer *trainer);
 bool bp_trainer_finished(const bp_trainer *trainer);
 
-/* One update. measure: fill accuracy and gradient_norm (they cost a little); loss, learning_rate, rows
- * and finite are always filled. Allocates nothing. Must not be called when finished (asserted). */
+/* One update. measure: fill accuracy and gradient_norm (they cost a little); loss, learning_rate,
+ * rows and finite are always filled. Allocates nothing. Must not be called when finished
+ * (asserted). */
 void bp_trainer_step(bp_trainer *trainer, bool measure, bp_step_report *out);
 
 /* Loss and accuracy of the present weights on any rows, in batches of the planned size.

@@ -1,0 +1,181 @@
+#include "core/check/gradient_check.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "core/base/checked.h"
+
+static const double relative_bound = 1e-7;
+
+/* One check under way. */
+typedef struct checking {
+    bp_network *network;
+    const void *input;
+    size_t rows;
+    const bp_targets *targets;
+    size_t piece_count;   /* units with kinks, times rows */
+    unsigned char *piece; /* (2, piece_count): of the first evaluation of an element, of this one */
+    bp_arena arena;
+} checking;
+
+/* Whether layer's activation has kinks that must be watched. */
+static bool has_pieces(const bp_layer *layer)
+{
+    return layer->activation->piece != NULL;
+}
+
+static void read_pieces(const checking *check, unsigned char *piece)
+{
+    for (size_t index = 0; index < bp_network_layer_count(check->network); index++) {
+        const bp_layer *layer = bp_network_layer(check->network, index);
+        if (!has_pieces(layer))
+            continue;
+        const size_t count = check->rows * layer->shape.output_width;
+        layer->activation->piece(layer->z, piece, count, layer->spec.activation.value);
+        piece += count;
+    }
+}
+
+static double loss_now(const checking *check)
+{
+    bp_network_parameters_changed(check->network);
+    bp_network_forward(check->network, NULL, check->input, check->rows, true);
+    return bp_network_loss_value(check->network, NULL, check->targets, NULL);
+}
+
+typedef struct difference_rule {
+    size_t count;
+    double at[4];     /* in units of ε */
+    double weight[4]; /* Σ weight · J(θ + at·ε) / ε is the derivative */
+    double floor;
+} difference_rule;
+
+static const difference_rule rules[] = {
+    [BP_DIFFERENCE_CENTRAL] = {.count = 2, .at = {1, -1}, .weight = {0.5, -0.5}, .floor = 2e-10},
+    [BP_DIFFERENCE_FORWARD] = {.count = 2, .at = {1, 0}, .weight = {1, -1}, .floor = 2e-10},
+    [BP_DIFFERENCE_FOURTH_ORDER] = {.count = 4,
+                                    .at = {1, -1, 2, -2},
+                                    .weight = {8.0 / 12, -8.0 / 12, -1.0 / 12, 1.0 / 12},
+                                    .floor = 2e-11},
+};
+
+/* The difference at one parameter, which is restored; false where a unit changes its piece. */
+static bool difference(double *out, const checking *check, double *parameter,
+                       const difference_rule *rule, double epsilon)
+{
+    const double saved = *parameter;
+    bool same_piece = true;
+    double sum = 0;
+    for (size_t i = 0; i < rule->count && same_piece; i++) {
+        *parameter = saved + rule->at[i] * epsilon;
+        sum += rule->weight[i] * loss_now(check);
+        read_pieces(check, check->piece + (i > 0 ? check->piece_count : 0));
+        if (i > 0)
+            same_piece =
+                memcmp(check->piece, check->piece + check->piece_count, check->piece_count) == 0;
+    }
+    *parameter = saved;
+    *out = sum / epsilon;
+    return same_piece;
+}
+
+static void judge(bp_check_report *report, size_t index, double analytic, double numerical,
+                  double absolute_bound)
+{
+    const double a = fabs(analytic), n = fabs(numerical);
+    const double largest = a > n ? a : n, distance = fabs(analytic - numerical);
+    const double relative_part = relative_bound * largest;
+    const double excess = distance / (relative_part + absolute_bound);
+    report->checked++;
+    if (!(excess <= 1)) /* NaN fails too */
+        report->failed++;
+    if (relative_part > absolute_bound) {
+        report->judged_relative++;
+        if (!(distance / largest <= report->worst_relative_error))
+            report->worst_relative_error = distance / largest;
+    }
+    if (report->checked == 1 || !(excess <= report->worst_excess)) {
+        report->worst_excess = excess;
+        report->worst_index = index;
+        report->worst_analytic = analytic;
+        report->worst_numerical = numerical;
+    }
+}
+
+/* The i-th of `wanted` elements to look at: all, or one at random of each of `wanted` equal parts.
+ */
+static size_t element_to_check(size_t i, size_t wanted, size_t count, const bp_random *random)
+{
+    if (wanted == count)
+        return i;
+    const size_t share = count / wanted, rest = count % wanted;
+    const size_t first = i * share + (i < rest ? i : rest);
+    const size_t length = share + (i < rest);
+    return first + (size_t)(bp_random_uniform(random, i, 0) * (double)length);
+}
+
+static bp_status prepare(checking *check, const bp_check_spec *spec, bp_error *error)
+{
+    const bp_kernels *kernels = bp_network_kernels(check->network);
+    if (kernels->dtype != BP_FLOAT64)
+        return bp_error_set(error, BP_INVALID, "/training/dtype",
+                            "gradients are checked in float64");
+    if (!(spec->epsilon > 0 && isfinite(spec->epsilon)))
+        return bp_error_set(error, BP_INVALID, "/epsilon", "must be above 0");
+    if (!bp_network_gradients(check->network))
+        return bp_error_set(error, BP_INVALID, "", "the network is not planned for training");
+    for (size_t index = 0; index < bp_network_layer_count(check->network); index++) {
+        const bp_layer *layer = bp_network_layer(check->network, index);
+        if (!has_pieces(layer))
+            continue;
+        if (layer->z == layer->a)
+            return bp_error_set(error, BP_INVALID, "", "the network is not planned with keep_z");
+        check->piece_count += check->rows * layer->shape.output_width; /* fits: z exists */
+    }
+    size_t bytes;
+    if (!bp_checked_multiply(&bytes, check->piece_count, 2))
+        return bp_error_set(error, BP_TOO_LARGE, "", "the network is too large to check");
+    bp_status status = bp_arena_open(&check->arena, bytes, error);
+    if (status == BP_OK)
+        check->piece = bp_arena_take(&check->arena, bytes, 1);
+    return status;
+}
+
+bp_status bp_gradient_check(bp_check_report *reports, bp_network *network, const void *input,
+                            size_t rows, const bp_targets *targets, const bp_check_spec *spec,
+                            bp_error *error)
+{
+    checking check = {.network = network, .input = input, .rows = rows, .targets = targets};
+    bp_status status = prepare(&check, spec, error);
+    if (status != BP_OK)
+        return status;
+    bp_network_parameters_changed(network);
+    bp_network_forward(network, NULL, input, rows, true);
+    const double loss = fabs(bp_network_backward(network, NULL, targets));
+    const difference_rule *rule = &rules[spec->difference];
+    const double absolute_bound = rule->floor * (loss > 1 ? loss : 1);
+
+    for (size_t index = 0; index < bp_network_tensor_count(network); index++) {
+        const bp_tensor tensor = bp_network_tensor(network, index);
+        const double *gradient = bp_network_gradient_tensor(network, index).data;
+        double *parameter = tensor.data;
+        const size_t count = tensor.element_count;
+        const size_t wanted = spec->max_elements < count ? spec->max_elements : count;
+        const bp_random random =
+            bp_random_stream(spec->seed, (uint32_t)index, BP_RANDOM_CHECK_SAMPLE, 0);
+        bp_check_report report = {.checked = 0};
+        for (size_t i = 0; i < wanted; i++) {
+            const size_t element = element_to_check(i, wanted, count, &random);
+            double numerical;
+            if (difference(&numerical, &check, &parameter[element], rule, spec->epsilon))
+                judge(&report, element, gradient[element], numerical, absolute_bound);
+            else
+                report.skipped++;
+        }
+        reports[index] = report;
+    }
+    bp_network_parameters_changed(network);
+    bp_arena_done(&check.arena);
+    return BP_OK;
+}

@@ -1,0 +1,169 @@
+/* The dense layer: z = W x + b, a = f(z), for whole batches. With X (rows, in) and Δ (rows, out):
+ *   forward   Z = X Wᵀ + b
+ *   backward  Δ ← Δ ∘ f'(Z);  ∇W = Δᵀ X;  ∇b = Σ_rows Δ;  dX = Δ W
+ * The gradient of the mean over a batch needs no division here: the loss has scaled Δ. */
+#include <string.h>
+
+#include "core/base/checked.h"
+#include "core/initializer/initializer.h"
+#include "core/layer/layer.h"
+
+enum { UNITS, BIAS };                /* hyperparameters */
+enum { WEIGHT_TENSOR, BIAS_TENSOR }; /* tensors */
+
+static const double units_limit = 2147483647.0;
+
+static bp_status dense_plan(bp_layer_shape *shape, const bp_layer_spec *spec, size_t input_width,
+                            bp_error *error)
+{
+    double units = spec->layer.value[UNITS];
+    if (!(units >= 1 && units <= units_limit))
+        return bp_error_set(error, BP_INVALID, "/units", "must be from 1 to %g", units_limit);
+    size_t output_width = (size_t)units;
+    bp_layer_shape planned = {.input_width = input_width,
+                              .output_width = output_width,
+                              .tensor_count = spec->layer.value[BIAS] != 0 ? 2 : 1,
+                              .tensor_is_weight = {[WEIGHT_TENSOR] = true},
+                              .fan_in = input_width,
+                              .fan_out = output_width};
+    planned.tensor[WEIGHT_TENSOR] =
+        (bp_tensor){.name = "weight", .rank = 2, .shape = {output_width, input_width}};
+    planned.tensor[BIAS_TENSOR] = (bp_tensor){
+        .name = "bias", .rank = 1, .shape = {output_width}, .element_count = output_width};
+    if (!bp_checked_multiply(&planned.tensor[WEIGHT_TENSOR].element_count, output_width,
+                             input_width))
+        return bp_error_set(error, BP_TOO_LARGE, "/units", "%zu units on %zu inputs are too many",
+                            output_width, input_width);
+    *shape = planned;
+    return BP_OK;
+}
+
+static bool dense_measure(size_t *packed_bytes, size_t *scratch_bytes, const bp_layer_shape *shape,
+                          const bp_kernels *kernels, size_t rows)
+{
+    (void)rows;
+    *scratch_bytes = 0;
+    *packed_bytes = kernels->gemm_packed_bytes(shape->input_width, shape->output_width);
+    return *packed_bytes > 0;
+}
+
+static void dense_initialize(bp_layer *layer, const bp_kernels *kernels, uint64_t seed)
+{
+    const bp_layer_shape *shape = &layer->shape;
+    const bp_initializer *initializer = (const bp_initializer *)layer->spec.initializer.member;
+    bp_random random = bp_random_stream(seed, (uint32_t)layer->index, BP_RANDOM_INITIALIZE, 0);
+    initializer->fill(layer->parameter[WEIGHT_TENSOR], kernels->dtype, shape->output_width,
+                      shape->input_width, shape->fan_in, shape->fan_out, &random,
+                      layer->spec.initializer.value);
+    if (shape->tensor_count > BIAS_TENSOR)
+        memset(layer->parameter[BIAS_TENSOR], 0, shape->output_width * kernels->real_size);
+}
+
+static void dense_forward(bp_layer *layer, const bp_pass *pass)
+{
+    const bp_kernels *kernels = pass->kernels;
+    const size_t in = layer->shape.input_width, out = layer->shape.output_width;
+    if (!layer->packed_is_current) {
+        kernels->gemm_pack(layer->packed, layer->parameter[WEIGHT_TENSOR], 1, in, in, out,
+                           pass->parallel);
+        layer->packed_is_current = true;
+    }
+    const bp_activation *activation = layer->activation;
+    const bool fused = !activation->rowwise;
+    const bp_gemm_call product = {
+        .m = pass->rows,
+        .n = out,
+        .k = in,
+        .a = layer->x,
+        .a_row_stride = in,
+        .a_column_stride = 1,
+        .b = layer->parameter[WEIGHT_TENSOR], /* Wᵀ */
+        .b_row_stride = 1,
+        .b_column_stride = in,
+        .packed_b = layer->packed,
+        .c = layer->z,
+        .c_row_stride = out,
+        .bias = layer->shape.tensor_count > BIAS_TENSOR ? layer->parameter[BIAS_TENSOR] : NULL,
+        .activation = fused ? activation : NULL,
+        .activation_value = layer->spec.activation.value,
+        .activated = fused ? layer->a : NULL,
+        .parallel = pass->parallel};
+    kernels->gemm(&product);
+    if (!fused)
+        activation->forward(layer->z, layer->a, pass->rows, out, layer->spec.activation.value);
+}
+
+static void dense_backward(bp_layer *layer, const bp_pass *pass, void *dx)
+{
+    const bp_kernels *kernels = pass->kernels;
+    const bp_activation *activation = layer->activation;
+    const size_t in = layer->shape.input_width, out = layer->shape.output_width;
+
+    activation->backward(activation->derivative_from_z ? layer->z : layer->a, layer->delta,
+                         pass->rows, out, layer->spec.activation.value);
+
+    const bp_gemm_call weight_gradient = {.m = out,
+                                          .n = in,
+                                          .k = pass->rows,
+                                          .a = layer->delta, /* Δᵀ */
+                                          .a_row_stride = 1,
+                                          .a_column_stride = out,
+                                          .b = layer->x,
+                                          .b_row_stride = in,
+                                          .b_column_stride = 1,
+                                          .c = layer->gradient[WEIGHT_TENSOR],
+                                          .c_row_stride = in,
+                                          .parallel = pass->parallel};
+    kernels->gemm(&weight_gradient);
+    if (layer->shape.tensor_count > BIAS_TENSOR)
+        kernels->sum_rows(layer->gradient[BIAS_TENSOR], layer->delta, pass->rows, out);
+    if (!dx)
+        return;
+    const bp_gemm_call input_gradient = {.m = pass->rows,
+                                         .n = in,
+                                         .k = out,
+                                         .a = layer->delta,
+                                         .a_row_stride = out,
+                                         .a_column_stride = 1,
+                                         .b = layer->parameter[WEIGHT_TENSOR],
+                                         .b_row_stride = in,
+                                         .b_column_stride = 1,
+                                         .c = dx,
+                                         .c_row_stride = in,
+                                         .parallel = pass->parallel};
+    kernels->gemm(&input_gradient);
+}
+
+static const bp_hyperparameter parameters[] = {
+    {.name = "units",
+     .meaning =
+         "number of units: the width of the layer's output; \"auto\" on the last layer takes "
+         "the number of classes or targets",
+     .kind = BP_INTEGER_PARAMETER,
+     .required = true,
+     .accepts_auto = true,
+     .minimum = 1,
+     .maximum = 2147483647.0},
+    {.name = "bias",
+     .meaning = "whether each unit adds a bias b, a weight on a constant 1",
+     .kind = BP_BOOLEAN_PARAMETER,
+     .default_value = 1,
+     .minimum = 0,
+     .maximum = 1},
+};
+
+const bp_layer_type bp_layer_dense = {
+    .member = {.name = "dense",
+               .summary = "every unit sees every input",
+               .formula = "z = W x + b, a = f(z)",
+               .reference = "Goodfellow, Bengio & Courville 2016, section 6.1",
+               .pytorch = "torch.nn.Linear(in_features, units, bias)",
+               .index = BP_LAYER_dense,
+               .parameter_count = sizeof parameters / sizeof parameters[0],
+               .parameters = parameters},
+    .plan = dense_plan,
+    .measure = dense_measure,
+    .initialize = dense_initialize,
+    .forward = dense_forward,
+    .backward = dense_backward,
+};

@@ -1,0 +1,207 @@
+/* The plan: shapes first, then buffers. One code path measures and lays out, so the two cannot
+ * differ. */
+#include "core/network/network_plan.h"
+
+#include <string.h>
+
+#include "core/base/checked.h"
+
+void bp_network_label(char *out, size_t size, const char *before, size_t index,
+                      const char *separator, const char *after)
+{
+    char digits[24];
+    size_t first = sizeof digits - 1;
+    digits[first] = '\0';
+    do {
+        digits[--first] = (char)('0' + index % 10);
+        index /= 10;
+    } while (index > 0);
+    const char *const parts[] = {before, digits + first, separator, after};
+    size_t used = 0;
+    for (size_t part = 0; part < 4; part++)
+        for (const char *c = parts[part]; *c && used + 1 < size; c++)
+            out[used++] = *c;
+    out[used] = '\0';
+}
+
+/* Records an error at `field` of a layer. */
+static bp_status layer_error(bp_error *error, bp_status status, size_t index, const char *field,
+                             const char *message)
+{
+    char where[BP_ERROR_WHERE_SIZE];
+    bp_network_label(where, sizeof where, "/network/layers/", index, "", field);
+    return bp_error_set(error, status, where, "%s", message);
+}
+
+static void *take_rows(bp_arena *arena, size_t rows, size_t width, size_t size)
+{
+    size_t count;
+    if (!bp_checked_multiply(&count, rows, width)) {
+        arena->overflow = true;
+        return NULL;
+    }
+    return bp_arena_take(arena, count, size);
+}
+
+static bp_status check_spec(const bp_network_spec *spec, bp_error *error)
+{
+    if (spec->layer_count < 1 || spec->layer_count > BP_LAYER_LIMIT)
+        return bp_error_set(error, BP_INVALID, "/network/layers", "must be 1 to %d layers",
+                            BP_LAYER_LIMIT);
+    if (spec->input_width < 1)
+        return bp_error_set(error, BP_SHAPE, "/network", "there are no input features");
+    if (spec->batch_rows < 1)
+        return bp_error_set(error, BP_INVALID, "/training/batch_size", "must be at least 1");
+    if (!spec->loss.member)
+        return bp_error_set(error, BP_INVALID, "/loss", "a network needs a loss");
+    return BP_OK;
+}
+
+/* Shape and activation of layer `index`, whose input is `input_width` wide. */
+static bp_status plan_shape(bp_layer *layer, const bp_network *network, const bp_network_spec *spec,
+                            size_t index, size_t input_width, bp_error *error)
+{
+    const bp_layer_spec *layer_spec = &spec->layers[index];
+    const bool last = index + 1 == spec->layer_count;
+    if (!layer_spec->layer.member)
+        return layer_error(error, BP_INVALID, index, "/type", "a layer needs a type");
+    if (!layer_spec->activation.member)
+        return layer_error(error, BP_INVALID, index, "/activation", "a layer needs an activation");
+    if (!layer_spec->initializer.member)
+        return layer_error(error, BP_INVALID, index, "/init", "a layer needs an initialiser");
+
+    *layer = (bp_layer){.type = (const bp_layer_type *)layer_spec->layer.member,
+                        .spec = *layer_spec,
+                        .index = index};
+    layer->activation = network->kernels->activations[layer_spec->activation.member->index];
+    if (layer->activation->rowwise && !last)
+        return layer_error(error, BP_INVALID, index, "/activation",
+                           "this activation works on whole rows and may only be on the last layer");
+    const char *merges = network->loss->merges;
+    if (last && merges && strcmp(merges, layer->activation->member.name) == 0)
+        layer->activation = network->kernels->activations[BP_ACTIVATION_identity];
+
+    bp_error inner = {.status = BP_OK};
+    bp_status status = layer->type->plan(&layer->shape, layer_spec, input_width, &inner);
+    if (status != BP_OK)
+        return layer_error(error, status, index, inner.where, inner.message);
+    for (size_t tensor = 0; tensor < layer->shape.tensor_count; tensor++)
+        layer->shape.tensor[tensor].dtype = spec->dtype;
+    return BP_OK;
+}
+
+/* Takes the layer's parameter tensors, in order, each aligned, from the block. */
+static bool plan_parameters(bp_layer *layer, bp_network_size *size, bp_arena *block,
+                            unsigned char *shared, size_t real_size)
+{
+    for (size_t tensor = 0; tensor < layer->shape.tensor_count; tensor++) {
+        const size_t offset = block->used_bytes;
+        const size_t count = layer->shape.tensor[tensor].element_count;
+        void *data = bp_arena_take(block, count, real_size);
+        if (block->overflow ||
+            !bp_checked_add(&size->parameter_count, size->parameter_count, count))
+            return false;
+        layer->parameter[tensor] = shared ? shared + offset : data;
+    }
+    return true;
+}
+
+/* Two layers never need their buffers at the same time unless they are neighbours, so buffers that
+ * nobody looks at later alternate between two. */
+typedef struct alternating {
+    size_t width[2]; /* widest of the even and of the odd layers */
+    void *data[2];
+} alternating;
+
+static void alternating_take(alternating *pair, bp_arena *arena, size_t rows, size_t size)
+{
+    for (size_t parity = 0; parity < 2; parity++)
+        pair->data[parity] = take_rows(arena, rows, pair->width[parity], size);
+}
+
+bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *arena,
+                          bp_arena *block, const void *shared, const bp_network_spec *spec,
+                          bp_error *error)
+{
+    bp_status status = check_spec(spec, error);
+    if (status != BP_OK)
+        return status;
+    const bp_kernels *kernels = network->kernels;
+    const bool training = spec->use == BP_USE_TRAINING;
+    /* Whether activations, and δ, of all layers stay until the end of the pass. */
+    const bool keep_all_a = training || spec->keep_z, keep_all_delta = spec->keep_z;
+    const size_t rows = spec->batch_rows, real_size = kernels->real_size;
+    /* Through an integer, because layers of either use share one type: nothing writes the
+     * parameters of a network for prediction. */
+    unsigned char *shared_bytes = shared ? (unsigned char *)(uintptr_t)shared : NULL;
+
+    *size = (bp_network_size){.parameter_count = 0};
+    network->use = spec->use;
+    network->input_width = spec->input_width;
+    network->batch_rows = rows;
+    network->layer_count = spec->layer_count;
+    network->loss_choice = spec->loss;
+    network->loss = kernels->losses[spec->loss.member->index];
+    network->layers = bp_arena_take(arena, spec->layer_count, sizeof *network->layers);
+
+    alternating a = {.width = {0}}, delta = {.width = {0}};
+    size_t width = spec->input_width;
+    for (size_t index = 0; index < spec->layer_count; index++) {
+        bp_layer measured;
+        bp_layer *layer = network->layers ? &network->layers[index] : &measured;
+        status = plan_shape(layer, network, spec, index, width, error);
+        if (status != BP_OK)
+            return status;
+        width = layer->shape.output_width;
+        if (!plan_parameters(layer, size, block, shared_bytes, real_size))
+            return layer_error(error, BP_TOO_LARGE, index, "", "the layer is too large");
+
+        size_t packed_bytes, scratch_bytes;
+        if (!layer->type->measure(&packed_bytes, &scratch_bytes, &layer->shape, kernels, rows))
+            return layer_error(error, BP_TOO_LARGE, index, "", "the layer is too large");
+        layer->packed = bp_arena_take(arena, packed_bytes, 1);
+        layer->scratch = bp_arena_take(arena, scratch_bytes, 1);
+
+        if (keep_all_a)
+            layer->a = take_rows(arena, rows, width, real_size);
+        else if (width > a.width[index % 2])
+            a.width[index % 2] = width;
+        const bool separate_z = spec->keep_z || (training && layer->activation->derivative_from_z);
+        layer->z = separate_z ? take_rows(arena, rows, width, real_size) : layer->a;
+        if (training && keep_all_delta)
+            layer->delta = take_rows(arena, rows, width, real_size);
+        else if (training && width > delta.width[index % 2])
+            delta.width[index % 2] = width;
+    }
+    network->output_width = width;
+    size->output_width = width;
+
+    alternating_take(&a, arena, rows, real_size);
+    alternating_take(&delta, arena, rows, real_size);
+    network->row_loss = bp_arena_take(arena, rows, sizeof *network->row_loss);
+    size->parameter_bytes = block->used_bytes;
+    network->block_count = block->used_bytes / real_size;
+    if (training)
+        network->gradients = bp_arena_take(arena, network->block_count, real_size);
+    if (arena->overflow ||
+        !bp_checked_add(&size->total_bytes, arena->used_bytes, block->used_bytes))
+        return bp_error_set(error, BP_TOO_LARGE, "/network", "the network is too large");
+    size->arena_bytes = arena->used_bytes;
+    if (!network->layers)
+        return BP_OK;
+
+    network->parameters = shared_bytes ? shared_bytes : block->base;
+    for (size_t index = 0; index < spec->layer_count; index++) {
+        bp_layer *layer = &network->layers[index];
+        if (!keep_all_a)
+            layer->z = layer->a = a.data[index % 2];
+        if (training && !keep_all_delta)
+            layer->delta = delta.data[index % 2];
+        const unsigned char *first = network->parameters;
+        unsigned char *gradients = network->gradients;
+        for (size_t tensor = 0; training && tensor < layer->shape.tensor_count; tensor++)
+            layer->gradient[tensor] =
+                gradients + ((const unsigned char *)layer->parameter[tensor] - first);
+    }
+    return BP_OK;
+}

@@ -1,0 +1,358 @@
+/* A run: epochs of batches, each gathered, passed forward and backward, and applied.
+ *
+ * The step count is the whole position: epoch and batch follow from it, and the order of an epoch's
+ * rows follows from (seed, epoch). Invariants: the network's parameters are those after
+ * position.step updates; nothing but bp_trainer_step changes either. */
+#include "core/training/trainer.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/base/checked.h"
+#include "core/schedule/schedule.h"
+#include "core/training/row_order.h"
+#include "core/training/update.h"
+
+struct bp_trainer {
+    bp_network *network;
+    const bp_kernels *kernels;
+    const bp_kernels *kernels64;
+    bp_examples examples;
+    bp_parallel parallel_copy;
+    const bp_parallel *parallel; /* NULL or &parallel_copy */
+    bp_target_kind target_kind;
+    size_t input_width, output_width;
+    size_t batch_rows;
+    bp_choice schedule;
+    double base_rate;
+    bp_position position; /* epoch is derived from step when asked for */
+    bp_row_order order;
+    bp_update update;
+    /* One gathered batch; NULL where rows are used in place. */
+    void *batch_features; /* (batch_rows, input_width) */
+    int32_t *batch_label; /* (batch_rows) */
+    void *batch_value;    /* (batch_rows, output_width) */
+    int32_t *predicted;   /* (batch_rows), for BP_TARGET_CLASS */
+    double *row_loss;     /* (batch_rows) */
+    bp_arena arena;       /* holds all of the above and this struct; not the network */
+};
+
+/* Rows of features are gathered in blocks of about this many bytes. */
+enum { GATHER_BLOCK_BYTES = 65536 };
+
+static size_t batch_rows_for(const bp_training_spec *spec, size_t row_count)
+{
+    return spec->batch_size < row_count ? spec->batch_size : row_count;
+}
+
+static bp_network_spec network_spec_for(const bp_training_spec *spec, size_t row_count)
+{
+    bp_network_spec network = spec->network;
+    network.use = BP_USE_TRAINING;
+    network.batch_rows = batch_rows_for(spec, row_count);
+    return network;
+}
+
+static bp_status check_spec(const bp_training_spec *spec, size_t row_count, bp_error *error)
+{
+    if (row_count < 1)
+        return bp_error_set(error, BP_SHAPE, "/data", "there are no training rows");
+    if (spec->batch_size < 1)
+        return bp_error_set(error, BP_INVALID, "/training/batch_size", "must be at least 1");
+    if (!spec->optimizer.member)
+        return bp_error_set(error, BP_INVALID, "/optimizer", "a training needs an optimiser");
+    if (!spec->schedule.member)
+        return bp_error_set(error, BP_INVALID, "/schedule", "a training needs a schedule");
+    return BP_OK;
+}
+
+static void *take_rows(bp_arena *arena, size_t rows, size_t width, size_t size)
+{
+    size_t count;
+    if (!bp_checked_multiply(&count, rows, width)) {
+        arena->overflow = true;
+        return NULL;
+    }
+    return bp_arena_take(arena, count, size);
+}
+
+/* Takes the buffers from the arena, measuring or real. Widths, rows and update.count are set. */
+static bp_status plan(bp_trainer *trainer, bp_arena *arena, const bp_training_spec *spec,
+                      size_t row_count, bp_error *error)
+{
+    const size_t rows = trainer->batch_rows, size = trainer->kernels->real_size;
+    const bool by_class = trainer->target_kind == BP_TARGET_CLASS;
+    bp_update_plan(&trainer->update, arena);
+    trainer->order = (bp_row_order){.seed = spec->seed, .row_count = row_count};
+    if (spec->shuffle) {
+        trainer->order.index = bp_arena_take(arena, row_count, sizeof *trainer->order.index);
+        trainer->batch_features = take_rows(arena, rows, trainer->input_width, size);
+        if (by_class)
+            trainer->batch_label = bp_arena_take(arena, rows, sizeof *trainer->batch_label);
+        else
+            trainer->batch_value = take_rows(arena, rows, trainer->output_width, size);
+    }
+    if (by_class)
+        trainer->predicted = bp_arena_take(arena, rows, sizeof *trainer->predicted);
+    trainer->row_loss = bp_arena_take(arena, rows, sizeof *trainer->row_loss);
+    if (arena->overflow)
+        return bp_error_set(error, BP_TOO_LARGE, "/training", "the training is too large");
+    return BP_OK;
+}
+
+/* What plan() needs to know of the network, from its specification and size alone. */
+static bp_trainer trainer_for_sizes(const bp_training_spec *spec, const bp_network_size *size,
+                                    size_t row_count)
+{
+    const bp_network_spec *network = &spec->network;
+    const bp_kernels *kernels = bp_kernels_get(network->dtype, network->isa);
+    if (!kernels)
+        kernels = bp_kernels_get(network->dtype, BP_ISA_BASELINE);
+    return (bp_trainer){.kernels = kernels,
+                        .target_kind = kernels->losses[network->loss.member->index]->target_kind,
+                        .input_width = network->input_width,
+                        .output_width = size->output_width,
+                        .batch_rows = batch_rows_for(spec, row_count),
+                        .update = {.kernels = kernels,
+                                   .optimizer = kernels->optimizers[spec->optimizer.member->index],
+                                   .choice = spec->optimizer,
+                                   .count = size->parameter_bytes / kernels->real_size}};
+}
+
+bp_status bp_trainer_measure(size_t *out_bytes, bp_network_size *out_network,
+                             const bp_training_spec *spec, size_t row_count, bp_error *error)
+{
+    bp_status status = check_spec(spec, row_count, error);
+    if (status != BP_OK)
+        return status;
+    const bp_network_spec network = network_spec_for(spec, row_count);
+    bp_network_size size;
+    status = bp_network_measure(&size, &network, error);
+    if (status != BP_OK)
+        return status;
+    bp_trainer trainer = trainer_for_sizes(spec, &size, row_count);
+    bp_arena arena = bp_arena_measure();
+    bp_arena_take(&arena, 1, sizeof trainer);
+    status = plan(&trainer, &arena, spec, row_count, error);
+    if (status != BP_OK)
+        return status;
+    size_t bytes;
+    if (!bp_checked_add(&bytes, arena.used_bytes, size.total_bytes))
+        return bp_error_set(error, BP_TOO_LARGE, "/training", "the training is too large");
+    *out_bytes = bytes;
+    *out_network = size;
+    return BP_OK;
+}
+
+bp_status bp_trainer_create(bp_trainer **out, const bp_training_spec *spec,
+                            const bp_examples *examples, const bp_parallel *parallel,
+                            bp_error *error)
+{
+    bp_network *network = NULL;
+    bp_arena arena = bp_arena_measure();
+    bp_trainer *trainer = NULL;
+    size_t bytes;
+    bp_network_size size;
+    bp_status status = bp_trainer_measure(&bytes, &size, spec, examples->row_count, error);
+    if (status != BP_OK)
+        return status;
+    const bp_network_spec network_spec = network_spec_for(spec, examples->row_count);
+    status = bp_network_create(&network, &network_spec, error);
+    if (status != BP_OK)
+        goto done;
+    status = bp_arena_open(&arena, bytes - size.total_bytes, error);
+    if (status != BP_OK)
+        goto done;
+    trainer = bp_arena_take(&arena, 1, sizeof *trainer);
+    if (!trainer) {
+        status = bp_error_set(error, BP_INTERNAL, "", "the plan of the training is too small");
+        goto done;
+    }
+    *trainer = trainer_for_sizes(spec, &size, examples->row_count);
+    status = plan(trainer, &arena, spec, examples->row_count, error);
+    if (status != BP_OK)
+        goto done;
+    trainer->position.steps_per_epoch = examples->row_count / trainer->batch_rows +
+                                        (examples->row_count % trainer->batch_rows != 0);
+    if (__builtin_mul_overflow(spec->epochs, trainer->position.steps_per_epoch,
+                               &trainer->position.step_limit)) {
+        status = bp_error_set(error, BP_TOO_LARGE, "/training/epochs", "too many steps");
+        goto done;
+    }
+
+    trainer->network = network;
+    trainer->kernels64 = bp_kernels_get(BP_FLOAT64, spec->network.isa);
+    trainer->examples = *examples;
+    if (parallel) {
+        trainer->parallel_copy = *parallel;
+        trainer->parallel = &trainer->parallel_copy;
+    }
+    trainer->schedule = spec->schedule;
+    trainer->base_rate = spec->optimizer.value[0];
+    trainer->update.theta = bp_network_parameters(network);
+    trainer->update.gradient = bp_network_gradients(network);
+    trainer->arena = arena;
+    bp_network_initialize(network, spec->seed);
+    *out = trainer;
+    return BP_OK;
+done:
+    bp_arena_done(&arena);
+    bp_network_free(network);
+    return status;
+}
+
+void bp_trainer_free(bp_trainer *trainer)
+{
+    if (!trainer)
+        return;
+    bp_network_free(trainer->network);
+    bp_arena arena = trainer->arena; /* the struct itself lies in it */
+    bp_arena_done(&arena);
+}
+
+bp_position bp_trainer_position(const bp_trainer *trainer)
+{
+    bp_position position = trainer->position;
+    position.epoch = position.step / position.steps_per_epoch;
+    return position;
+}
+
+bool bp_trainer_finished(const bp_trainer *trainer)
+{
+    return trainer->position.step >= trainer->position.step_limit;
+}
+
+bp_network *bp_trainer_network(bp_trainer *trainer)
+{
+    return trainer->network;
+}
+
+typedef struct gather_job {
+    const bp_trainer *trainer;
+    const size_t *index; /* of the batch's rows */
+    size_t rows, block_rows;
+} gather_job;
+
+static void gather_block(void *argument, size_t block)
+{
+    const gather_job *job = argument;
+    const bp_trainer *trainer = job->trainer;
+    const size_t first = block * job->block_rows, left = job->rows - first;
+    const size_t count = left < job->block_rows ? left : job->block_rows;
+    const size_t row_bytes = trainer->input_width * trainer->kernels->real_size;
+    trainer->kernels->gather_rows((unsigned char *)trainer->batch_features + first * row_bytes,
+                                  trainer->examples.features, job->index + first, count,
+                                  trainer->input_width);
+}
+
+/* A run of rows as a pass takes them. */
+typedef struct row_batch {
+    const void *features;
+    bp_targets targets;
+} row_batch;
+
+static row_batch batch_in_place(const bp_trainer *trainer, const bp_examples *examples,
+                                size_t first)
+{
+    const size_t size = trainer->kernels->real_size;
+    row_batch batch = {.features = (const unsigned char *)examples->features +
+                                   first * trainer->input_width * size};
+    if (trainer->target_kind == BP_TARGET_CLASS)
+        batch.targets.label = examples->label + first;
+    else
+        batch.targets.value =
+            (const unsigned char *)examples->value + first * trainer->output_width * size;
+    return batch;
+}
+
+static row_batch batch_gathered(bp_trainer *trainer, const size_t *index, size_t rows)
+{
+    const bp_kernels *kernels = trainer->kernels;
+    const size_t row_bytes = trainer->input_width * kernels->real_size;
+    gather_job job = {.trainer = trainer,
+                      .index = index,
+                      .rows = rows,
+                      .block_rows =
+                          row_bytes < GATHER_BLOCK_BYTES ? GATHER_BLOCK_BYTES / row_bytes : 1};
+    bp_parallel_for(trainer->parallel, gather_block, &job,
+                    (rows + job.block_rows - 1) / job.block_rows);
+    row_batch batch = {.features = trainer->batch_features};
+    if (trainer->target_kind == BP_TARGET_CLASS) {
+        for (size_t row = 0; row < rows; row++)
+            trainer->batch_label[row] = trainer->examples.label[index[row]];
+        batch.targets.label = trainer->batch_label;
+    } else {
+        kernels->gather_rows(trainer->batch_value, trainer->examples.value, index, rows,
+                             trainer->output_width);
+        batch.targets.value = trainer->batch_value;
+    }
+    return batch;
+}
+
+static size_t correct_count(bp_trainer *trainer, const void *output, const int32_t *label,
+                            size_t rows)
+{
+    trainer->kernels->argmax_rows(trainer->predicted, output, rows, trainer->output_width);
+    size_t correct = 0;
+    for (size_t row = 0; row < rows; row++)
+        correct += trainer->predicted[row] == label[row];
+    return correct;
+}
+
+void bp_trainer_step(bp_trainer *trainer, bool measure, bp_step_report *out)
+{
+    assert(!bp_trainer_finished(trainer));
+    const bp_position position = bp_trainer_position(trainer);
+    const size_t first = (size_t)(position.step % position.steps_per_epoch) * trainer->batch_rows;
+    const size_t left = trainer->examples.row_count - first;
+    const size_t rows = left < trainer->batch_rows ? left : trainer->batch_rows;
+    const size_t *order = bp_row_order_of(&trainer->order, position.epoch);
+    const row_batch batch = order ? batch_gathered(trainer, order + first, rows)
+                                  : batch_in_place(trainer, &trainer->examples, first);
+
+    const bp_schedule *schedule = (const bp_schedule *)trainer->schedule.member;
+    bp_step_report report = {.rows = rows, .accuracy = NAN, .gradient_norm = NAN};
+    report.learning_rate =
+        schedule->rate(trainer->schedule.value, trainer->base_rate, position.step);
+    const void *output =
+        bp_network_forward(trainer->network, trainer->parallel, batch.features, rows, true);
+    report.loss = bp_network_backward(trainer->network, trainer->parallel, &batch.targets);
+    if (measure) {
+        if (trainer->target_kind == BP_TARGET_CLASS)
+            report.accuracy =
+                (double)correct_count(trainer, output, batch.targets.label, rows) / (double)rows;
+        report.gradient_norm = bp_update_norm(&trainer->update, trainer->parallel);
+    }
+    report.finite =
+        isfinite(report.loss) && bp_update_is_finite(&trainer->update, trainer->parallel);
+    if (report.finite) {
+        bp_update_apply(&trainer->update, trainer->parallel, report.learning_rate, position.step);
+        bp_network_parameters_changed(trainer->network);
+        trainer->position.step++;
+    }
+    *out = report;
+}
+
+bp_evaluation bp_trainer_evaluate(bp_trainer *trainer, const bp_examples *examples)
+{
+    double loss = 0;
+    size_t correct = 0;
+    for (size_t first = 0, rows; first < examples->row_count; first += rows) {
+        const size_t left = examples->row_count - first;
+        rows = left < trainer->batch_rows ? left : trainer->batch_rows;
+        const row_batch batch = batch_in_place(trainer, examples, first);
+        const void *output =
+            bp_network_forward(trainer->network, trainer->parallel, batch.features, rows, false);
+        bp_network_loss_value(trainer->network, trainer->parallel, &batch.targets,
+                              trainer->row_loss);
+        loss += trainer->kernels64->sum(trainer->row_loss, rows);
+        if (trainer->target_kind == BP_TARGET_CLASS)
+            correct += correct_count(trainer, output, batch.targets.label, rows);
+    }
+    const double rows = (double)examples->row_count;
+    return (bp_evaluation){
+        .rows = examples->row_count,
+        .loss = loss / rows,
+        .accuracy = trainer->target_kind == BP_TARGET_CLASS ? (double)correct / rows : NAN};
+}

@@ -1,0 +1,129 @@
+/* Samples a second of training steps on made-up data; compare figures within one run only.
+ *   bench_train [SECONDS]   time for each line, 1 by default
+ * Cases: a is 784-128-10, ReLU, softmax cross-entropy, momentum, 20,000 rows; d are tiny networks of
+ * batch 16 (30-16-1 and 4-8-3). All float32, shuffled. */
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/initializer/initializer.h"
+#include "core/schedule/schedule.h"
+#include "core/training/trainer.h"
+#include "tests/core/support_parallel.h"
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static bp_choice choice(const bp_family *family, const char *name)
+{
+    const bp_member *member = bp_family_find(family, name);
+    if (!member) {
+        fprintf(stderr, "no %s %s\n", family->name, name);
+        exit(1);
+    }
+    return bp_choice_default(member);
+}
+
+static bp_layer_spec dense(size_t units, const char *activation)
+{
+    bp_layer_spec layer = {.layer = choice(&bp_layer_family, "dense"),
+                           .activation = choice(&bp_activation_family, activation),
+                           .initializer = choice(&bp_initializer_family, "xavier_uniform")};
+    layer.layer.value[0] = (double)units;
+    return layer;
+}
+
+typedef struct bench_case {
+    const char *name;
+    size_t rows, input_width, hidden, output_width, batch;
+    const char *activation, *loss;
+} bench_case;
+
+static double samples_per_second(const bench_case *bench, const bp_parallel *parallel,
+                                 double seconds)
+{
+    const bp_layer_spec layers[] = {dense(bench->hidden, bench->activation),
+                                    dense(bench->output_width, "identity")};
+    const bp_training_spec spec = {.network = {.dtype = BP_FLOAT32,
+                                               .isa = bp_isa_detect(),
+                                               .input_width = bench->input_width,
+                                               .layer_count = 2,
+                                               .layers = layers,
+                                               .loss = choice(&bp_loss_family, bench->loss)},
+                                   .optimizer = choice(&bp_optimizer_family, "momentum"),
+                                   .schedule = choice(&bp_schedule_family, "constant"),
+                                   .epochs = 1000000,
+                                   .batch_size = bench->batch,
+                                   .shuffle = true};
+    float *features = malloc(bench->rows * bench->input_width * sizeof *features);
+    float *value = malloc(bench->rows * bench->output_width * sizeof *value);
+    int32_t *label = malloc(bench->rows * sizeof *label);
+    bp_trainer *trainer = NULL;
+    double rate = NAN;
+    if (!features || !value || !label)
+        goto done;
+    uint32_t random = 1;
+    for (size_t i = 0; i < bench->rows * bench->input_width; i++)
+        features[i] = (float)((random = random * 1664525 + 1013904223) >> 8) * 0x1p-24f - 0.5f;
+    for (size_t i = 0; i < bench->rows * bench->output_width; i++)
+        value[i] = (float)((random = random * 1664525 + 1013904223) >> 8) * 0x1p-24f;
+    for (size_t i = 0; i < bench->rows; i++)
+        label[i] = (int32_t)(((random = random * 1664525 + 1013904223) >> 8) % bench->output_width);
+    const bp_examples examples = {
+        .row_count = bench->rows, .features = features, .label = label, .value = value};
+    bp_error error = {.status = BP_OK};
+    if (bp_trainer_create(&trainer, &spec, &examples, parallel, &error) != BP_OK) {
+        fprintf(stderr, "%s: %s\n", error.where, error.message);
+        goto done;
+    }
+    bp_step_report report;
+    size_t rows = 0;
+    const size_t chunk = 20000 / bench->batch + 1;
+    for (size_t i = 0; i < chunk; i++) /* warm up */
+        bp_trainer_step(trainer, false, &report);
+    const double start = now();
+    double elapsed;
+    do {
+        for (size_t i = 0; i < chunk; i++) {
+            bp_trainer_step(trainer, false, &report);
+            rows += report.rows;
+        }
+        elapsed = now() - start;
+    } while (elapsed < seconds);
+    rate = (double)rows / elapsed;
+    if (!report.finite)
+        rate = NAN;
+done:
+    bp_trainer_free(trainer);
+    free(features);
+    free(value);
+    free(label);
+    return rate;
+}
+
+int main(int argument_count, char **arguments)
+{
+    const double seconds = argument_count > 1 ? atof(arguments[1]) : 1;
+    const bench_case cases[] = {
+        {"a, batch 32", 20000, 784, 128, 10, 32, "relu", "softmax_cross_entropy"},
+        {"a, batch 64", 20000, 784, 128, 10, 64, "relu", "softmax_cross_entropy"},
+        {"a, batch 256", 20000, 784, 128, 10, 256, "relu", "softmax_cross_entropy"},
+        {"d, 30-16-1", 20000, 30, 16, 1, 16, "sigmoid", "mean_squared_error"},
+        {"d, 4-8-3", 20000, 4, 8, 3, 16, "tanh", "softmax_cross_entropy"},
+    };
+    support_pool *pool = support_pool_open(2);
+    const bp_parallel two = support_pool_parallel(pool);
+    printf("%s, samples a second\n%-14s %14s %14s\n", bp_isa_name(bp_isa_detect()), "case",
+           "1 thread", "2 threads");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        printf("%-14s %14.0f %14.0f\n", cases[i].name, samples_per_second(&cases[i], NULL, seconds),
+               samples_per_second(&cases[i], &two, seconds));
+    support_pool_close(pool);
+    return 0;
+}

@@ -1,0 +1,105 @@
+/* Same bits whatever computes them: threads and instruction sets, over whole trainings. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/schedule/schedule.h"
+#include "tests/core/support_network.h"
+#include "tests/core/support_parallel.h"
+
+/* Wide enough that the products of a step are split over threads (beyond about 1 MFLOP), with sizes
+ * that fill no tile. */
+enum { ROWS = 200, IN = 784, HIDDEN = 257, OUT = 10, BATCH = 64, STEPS = 30, THREADS = 4 };
+
+static void *trained(size_t *bytes, bp_dtype dtype, bp_isa isa, const bp_parallel *parallel,
+                     const char *activation)
+{
+    const bp_layer_spec layers[] = {support_dense(HIDDEN, activation),
+                                    support_dense(OUT, "softmax")};
+    bp_training_spec spec = {
+        .network = support_network_spec(layers, 2, IN, BATCH, "softmax_cross_entropy"),
+        .optimizer = support_choice_of(&bp_optimizer_family, "momentum", 0.02),
+        .schedule = support_choice(&bp_schedule_family, "constant"),
+        .seed = 7,
+        .epochs = 100,
+        .batch_size = BATCH,
+        .shuffle = true};
+    spec.network.dtype = dtype;
+    spec.network.isa = isa;
+    void *features = malloc((size_t)ROWS * IN * bp_dtype_size(dtype));
+    assert_non_null(features);
+    int32_t label[ROWS];
+    support_values(features, dtype, (size_t)ROWS * IN, 1);
+    support_labels(label, ROWS, OUT, 2);
+    const bp_examples examples = {.row_count = ROWS, .features = features, .label = label};
+    bp_trainer *trainer = NULL;
+    assert_int_equal(bp_trainer_create(&trainer, &spec, &examples, parallel, NULL), BP_OK);
+    for (size_t step = 0; step < STEPS; step++) {
+        bp_step_report report;
+        bp_trainer_step(trainer, true, &report);
+        assert_true(report.finite);
+    }
+    bp_network *network = bp_trainer_network(trainer);
+    *bytes = bp_network_block_count(network) * bp_dtype_size(dtype);
+    void *weights = malloc(*bytes);
+    assert_non_null(weights);
+    memcpy(weights, bp_network_parameters(network), *bytes);
+    bp_trainer_free(trainer);
+    free(features);
+    return weights;
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    for (bp_dtype dtype = BP_FLOAT32; dtype <= BP_FLOAT64; dtype++) {
+        size_t bytes;
+        void *alone = trained(&bytes, dtype, bp_isa_detect(), NULL, "relu");
+        for (size_t threads = 2; threads <= THREADS; threads *= 2) {
+            support_pool *pool = support_pool_open(threads);
+            const bp_parallel parallel = support_pool_parallel(pool);
+            void *together = trained(&bytes, dtype, bp_isa_detect(), &parallel, "relu");
+            assert_true(support_pool_run_count(pool) >= STEPS);
+            assert_memory_equal(alone, together, bytes);
+            free(together);
+            support_pool_close(pool);
+        }
+        free(alone);
+    }
+}
+
+static void test_instruction_sets(void **state)
+{
+    (void)state;
+    size_t compared = 0;
+    for (bp_dtype dtype = BP_FLOAT32; dtype <= BP_FLOAT64; dtype++)
+        for (size_t which = 0; which < 2; which++) {
+            const char *activation = which ? "tanh" : "relu";
+            size_t bytes;
+            void *best = trained(&bytes, dtype, bp_isa_detect(), NULL, activation);
+            for (bp_isa isa = BP_ISA_BASELINE; isa < bp_isa_detect(); isa++) {
+                if (!bp_kernels_get(dtype, isa))
+                    continue;
+                void *other = trained(&bytes, dtype, isa, NULL, activation);
+                assert_memory_equal(best, other, bytes);
+                free(other);
+                compared++;
+            }
+            free(best);
+        }
+    print_message("%s against %zu others\n", bp_isa_name(bp_isa_detect()), compared / 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_instruction_sets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -45,8 +45,24 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+exec 3>&1 # the reader's screen, also from inside $(...)
+bold='' dim='' plain=''
+if [ -t 1 ]; then
+    bold=$'\033[1m' dim=$'\033[2m' plain=$'\033[0m'
+fi
+
 say() {
-    printf '\n\033[1m%s\033[0m\n' "$*"
+    printf '\n%s%s%s\n' "$bold" "$*" "$plain"
+}
+
+# Runs curl; what the daemon says of a refused request goes to standard error.
+ask() {
+    local answer
+    if ! answer=$(curl --silent --show-error --fail-with-body "$@"); then
+        printf '%s\n' "$answer" >&2
+        return 1
+    fi
+    printf '%s\n' "$answer"
 }
 
 # Prints a curl command so that it can be copied, then runs it.
@@ -58,8 +74,8 @@ show_curl() {
         *) line+=" $word" ;;
         esac
     done
-    printf '\033[2m$\033[0m %s\n' "$line" >&2
-    curl --silent --show-error --fail-with-body "$@"
+    printf '%s$%s %s\n' "$dim" "$plain" "$line" >&3
+    ask "$@"
 }
 
 # first NAME < JSON: the first number, string or boolean called NAME
@@ -81,7 +97,7 @@ if [ -z "$data" ]; then
     data=$temporary
 fi
 log=$(mktemp)
-printf '\033[2m$\033[0m build/release/backpropd --data %s --listen 127.0.0.1:%s\n' "$data" "$port"
+printf '%s$%s build/release/backpropd --data %s --listen 127.0.0.1:%s\n' "$dim" "$plain" "$data" "$port"
 build/release/backpropd --data "$data" --listen "127.0.0.1:$port" 2>"$log" &
 daemon_pid=$!
 base=''
@@ -105,9 +121,9 @@ api=$base/api/v1
 printf 'listening on %s, data in %s\n' "$base" "$data"
 
 say 'Upload a table'
-show_curl -T clients/demo/penguins.csv "$api/datasets/penguins" >/dev/null
+table=$(show_curl -T clients/demo/penguins.csv "$api/datasets/penguins")
 printf 'rows %s, as the daemon reads it: %s/datasets/penguins\n' \
-    "$(curl -sS "$api/datasets/penguins" | first rows)" "$api"
+    "$(first rows <<<"$table")" "$api"
 
 say 'Train'
 job='{
@@ -120,7 +136,8 @@ job='{
   "optimizer": {"type": "momentum", "learning_rate": 0.005, "momentum": 0.9},
   "training": {"epochs": 40, "batch_size": 16, "seed": 1}
 }'
-id=$(show_curl --json "$job" "$api/jobs" | first id)
+answer=$(show_curl --json "$job" "$api/jobs")
+id=$(first id <<<"$answer")
 
 say 'Watch it learn'
 after=0 complete=false validation='' shown=once
@@ -130,7 +147,7 @@ while [ "$complete" != true ]; do
         answer=$(show_curl "${poll[@]}")
         shown=done
     else
-        answer=$(curl -sS --fail-with-body "${poll[@]}")
+        answer=$(ask "${poll[@]}")
     fi
     last=''
     while read -r point; do
@@ -164,7 +181,6 @@ rows='{"rows": [
   {"island": "Dream", "bill_length_mm": 50.9, "bill_depth_mm": 19.1, "flipper_length_mm": 196,
    "body_mass_g": 3550, "sex": null}]}'
 show_curl --json "$rows" "$api/models/penguins/predict"
-printf '\n'
 
 if [ "$keep" = yes ]; then
     say "The daemon keeps running at $base (data in $data); Ctrl-C stops it"

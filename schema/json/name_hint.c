@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LENGTH_LIMIT = 64 };
+enum { LENGTH_LIMIT = 64, COMPARED_LIMIT = 2000 }; /* so that a hint costs milliseconds at most */
 
 static size_t smaller(size_t a, size_t b)
 {
@@ -37,7 +37,7 @@ const char *bp_name_nearest(const char *name, bp_name_at *at, const void *list)
         return NULL;
     const char *best = NULL;
     size_t best_distance = length / 3 + 2; /* exclusive: at most a third of it plus one */
-    for (size_t index = 0;; index++) {
+    for (size_t index = 0; index < COMPARED_LIMIT; index++) {
         const char *known = at(list, index);
         if (!known)
             break;

@@ -1,0 +1,186 @@
+/* The resolved document, and the answer to validate_only. */
+#include "schema/job/job_work.h"
+#include "schema/job/layer_json.h"
+#include "schema/json/choice.h"
+#include "schema/json/json_text.h"
+#include "schema/json/stored.h"
+
+/* Takes value in every case; a member that could not be made fails the whole. */
+static bool add(json_t *object, const char *key, json_t *value)
+{
+    return json_object_set_new(object, key, value) == 0;
+}
+
+static json_t *names_json(const bp_job_column *columns, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t index = 0; array && index < count; index++)
+        if (json_array_append_new(array, json_string(columns[index].name)) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+static json_t *part_json(const bp_job_part *part, const bp_dataset_info *info)
+{
+    if (!part->dataset)
+        return json_pack("{s:o}", "fraction", bp_json_real(part->fraction));
+    return json_pack("{s:s, s:I, s:s}", "dataset", part->dataset, "version",
+                     (json_int_t)info->version, "sha256", part->sha256);
+}
+
+/* What the user gave, or an empty one of the same kind. */
+static json_t *given_or(const json_t *given, json_t *(*empty)(void))
+{
+    return given ? json_deep_copy(given) : empty();
+}
+
+static json_t *data_json(const bp_job_work *work)
+{
+    const bp_job_spec *spec = work->spec;
+    const bp_data_draft *draft = &work->draft.data;
+    json_t *data = json_object();
+    bool several = json_is_array(draft->target.value);
+    bool ok = add(data, "dataset", json_string(spec->dataset));
+    ok &= add(data, "version", json_integer((json_int_t)work->training->version));
+    ok &= add(data, "sha256", json_string(spec->dataset_sha256));
+    ok &= add(data, "features", names_json(spec->features, spec->feature_count));
+    ok &= add(data, "target",
+              several ? names_json(spec->targets, spec->target_count)
+                      : json_string(spec->targets[0].name));
+    ok &= add(data, "exclude", given_or(draft->exclude.value, json_array));
+    ok &= add(data, "columns", given_or(draft->columns.value, json_object));
+    if (spec->validation.dataset || spec->validation.fraction > 0)
+        ok &= add(data, "validation", part_json(&spec->validation, work->validation));
+    if (spec->test.dataset || spec->test.fraction > 0)
+        ok &= add(data, "test", part_json(&spec->test, work->test));
+    if (ok)
+        return data;
+    json_decref(data);
+    return NULL;
+}
+
+static json_t *network_json(const bp_job_spec *spec)
+{
+    json_t *layers = json_array();
+    bool ok = layers != NULL;
+    for (size_t index = 0; ok && index < spec->layer_count; index++) {
+        json_t *layer = bp_layer_spec_json(&spec->layers[index]);
+        ok = json_array_append_new(layers, layer) == 0;
+    }
+    if (ok)
+        return json_pack("{s:o}", "layers", layers);
+    json_decref(layers);
+    return NULL;
+}
+
+json_t *bp_layer_spec_json(const bp_layer_spec *spec)
+{
+    json_t *layer = bp_choice_json(&spec->layer, BP_CHOICE_OBJECT);
+    bool ok = add(layer, "activation", bp_choice_json(&spec->activation, BP_CHOICE_WORD));
+    ok &= add(layer, "init", bp_choice_json(&spec->initializer, BP_CHOICE_OBJECT));
+    if (ok)
+        return layer;
+    json_decref(layer);
+    return NULL;
+}
+
+json_t *bp_job_document(const bp_job_work *work)
+{
+    const bp_job_spec *spec = work->spec;
+    const bp_training_spec *training = &spec->training;
+    json_t *document = json_object();
+    bool ok = add(document, "name", json_string(spec->name));
+    ok &= add(document, "task", json_string(bp_task_names[spec->task]));
+    ok &= add(document, "priority", json_integer(spec->priority));
+    ok &= add(document, "data", data_json(work));
+    ok &= add(document, "preprocess",
+              json_pack("{s:b, s:o, s:o}", "center", (int)spec->center, "scale",
+                        bp_choice_json(&spec->scaling, BP_CHOICE_WORD), "missing",
+                        bp_choice_json(&spec->missing, BP_CHOICE_WORD)));
+    ok &= add(document, "network", network_json(spec));
+    ok &= add(document, "loss", bp_choice_json(&training->network.loss, BP_CHOICE_OBJECT));
+    ok &= add(document, "optimizer", bp_choice_json(&training->optimizer, BP_CHOICE_OBJECT));
+    ok &= add(document, "schedule", bp_choice_json(&training->schedule, BP_CHOICE_OBJECT));
+    ok &= add(document, "training",
+              json_pack("{s:I, s:I, s:b, s:I, s:s, s:I}", "epochs", (json_int_t)training->epochs,
+                        "batch_size", (json_int_t)training->batch_size, "shuffle",
+                        (int)training->shuffle, "seed", (json_int_t)training->seed, "dtype",
+                        bp_dtype_name(training->network.dtype), "threads",
+                        (json_int_t)spec->threads));
+    ok &= add(document, "metrics",
+              json_pack("{s:I}", "every_steps", (json_int_t)spec->metrics_every_steps));
+    if (ok)
+        return document;
+    json_decref(document);
+    return NULL;
+}
+
+/* ---- validate_only ---- */
+
+static json_t *tensor_json(const bp_tensor *tensor)
+{
+    double shape[BP_RANK_LIMIT];
+    for (size_t axis = 0; axis < tensor->rank; axis++)
+        shape[axis] = (double)tensor->shape[axis];
+    return json_pack("{s:s, s:o}", "name", tensor->name, "shape",
+                     bp_numbers_json(shape, tensor->rank));
+}
+
+static json_t *shape_json(const bp_layer_spec *spec, const bp_layer_shape *shape)
+{
+    json_t *tensors = json_array();
+    size_t parameters = 0;
+    bool ok = tensors != NULL;
+    for (size_t index = 0; ok && index < shape->tensor_count; index++) {
+        parameters += shape->tensor[index].element_count;
+        ok = json_array_append_new(tensors, tensor_json(&shape->tensor[index])) == 0;
+    }
+    if (ok)
+        return json_pack("{s:s, s:I, s:I, s:I, s:o}", "type", spec->layer.member->name, "input",
+                         (json_int_t)shape->input_width, "output", (json_int_t)shape->output_width,
+                         "parameters", (json_int_t)parameters, "tensors", tensors);
+    json_decref(tensors);
+    return NULL;
+}
+
+json_t *bp_layer_shapes_json(const bp_layer_spec *layers, size_t layer_count, size_t input_width)
+{
+    json_t *array = json_array();
+    bool ok = array != NULL;
+    for (size_t index = 0; ok && index < layer_count; index++) {
+        const bp_layer_type *type = (const bp_layer_type *)layers[index].layer.member;
+        bp_layer_shape shape;
+        ok = type->plan(&shape, &layers[index], input_width, NULL) == BP_OK &&
+             json_array_append_new(array, shape_json(&layers[index], &shape)) == 0;
+        input_width = ok ? shape.output_width : 0;
+    }
+    if (ok)
+        return array;
+    json_decref(array);
+    return NULL;
+}
+
+json_t *bp_job_validation_json(const bp_job_spec *spec, json_t *resolved, json_t *warnings,
+                               const bp_job_size *size)
+{
+    json_t *json = json_object();
+    bool ok = add(json, "specification", json_incref(resolved));
+    ok &= add(json, "layers",
+              bp_layer_shapes_json(spec->layers, spec->layer_count, spec->input_width));
+    ok &= add(json, "parameters", json_integer((json_int_t)size->network.parameter_count));
+    ok &= add(json, "memory",
+              json_pack("{s:I, s:I, s:I}", "training_bytes", (json_int_t)size->training_bytes,
+                        "data_bytes", (json_int_t)size->data_bytes, "total_bytes",
+                        (json_int_t)size->total_bytes));
+    ok &=
+        add(json, "rows",
+            json_pack("{s:I, s:I, s:I}", "training", (json_int_t)size->training_rows, "validation",
+                      (json_int_t)size->validation_rows, "test", (json_int_t)size->test_rows));
+    ok &= add(json, "warnings", json_incref(warnings));
+    if (ok)
+        return json;
+    json_decref(json);
+    return NULL;
+}

@@ -1,0 +1,175 @@
+#include "schema/job/job_draft.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/initializer/initializer.h"
+#include "core/network/network.h"
+#include "core/preparation/preparation.h"
+#include "core/schedule/schedule.h"
+#include "schema/json/choice.h"
+#include "schema/json/json_text.h"
+
+const char *const bp_task_names[] = {"classification", "regression", NULL};
+const char *const bp_dtype_names[] = {"float32", "float64", NULL};
+
+static const bp_word_list tasks = {bp_task_names}, dtypes = {bp_dtype_names};
+static const bp_count_range priorities = {-1000000, 1000000};
+static const bp_count_range from_zero = {0, BP_JSON_INTEGER_MAXIMUM};
+static const bp_count_range from_one = {1, BP_JSON_INTEGER_MAXIMUM};
+static const bp_real_range fractions = {0, 1, true, true};
+
+#define BP_COUNT_OF(array) (sizeof(array) / sizeof *(array))
+
+static void read_sha256(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
+                        const void *detail)
+{
+    (void)detail;
+    const char *text = json_string_value(value);
+    if (!text)
+        bp_reader_fault_kind(reader, place, "a string", value);
+    else if (strlen(text) != 64 || strspn(text, "0123456789abcdef") != 64)
+        bp_reader_fault(reader, place, BP_INVALID, "must be a SHA-256: 64 of 0-9 a-f");
+    else
+        ((bp_given_text *)out)->value = text;
+}
+
+static const bp_field part_fields[] = {
+    {"fraction", bp_read_real, offsetof(bp_part_draft, fraction), &fractions, false},
+    {"dataset", bp_read_name, offsetof(bp_part_draft, dataset), NULL, false},
+    {"version", bp_read_count, offsetof(bp_part_draft, version), &from_one, false},
+    {"sha256", read_sha256, offsetof(bp_part_draft, sha256), NULL, false},
+};
+
+static void read_part(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
+                      const void *detail)
+{
+    (void)detail;
+    bp_part_draft *part = out;
+    part->json.value = value;
+    bp_reader_object(reader, place, value, part_fields, BP_COUNT_OF(part_fields), part);
+    if (!json_is_object(value))
+        return;
+    bool share = json_object_get(value, "fraction"), other = json_object_get(value, "dataset");
+    if (share == other)
+        bp_reader_fault(reader, place, BP_INVALID,
+                        "must have either \"fraction\" (a share of the training set's rows) or "
+                        "\"dataset\"");
+    else if (share && (json_object_get(value, "sha256") || json_object_get(value, "version")))
+        bp_reader_fault(reader, place, BP_INVALID,
+                        "\"sha256\" and \"version\" belong to \"dataset\"");
+}
+
+static const bp_field data_fields[] = {
+    {"dataset", bp_read_name, offsetof(bp_data_draft, dataset), NULL, true},
+    {"version", bp_read_count, offsetof(bp_data_draft, version), &from_one, false},
+    {"sha256", read_sha256, offsetof(bp_data_draft, sha256), NULL, false},
+    {"features", bp_read_json, offsetof(bp_data_draft, features), NULL, false},
+    {"target", bp_read_json, offsetof(bp_data_draft, target), NULL, true},
+    {"exclude", bp_read_json, offsetof(bp_data_draft, exclude), NULL, false},
+    {"columns", bp_read_json, offsetof(bp_data_draft, columns), NULL, false},
+    {"validation", read_part, offsetof(bp_data_draft, validation), NULL, false},
+    {"test", read_part, offsetof(bp_data_draft, test), NULL, false},
+};
+static const bp_object_fields data_table = {data_fields, BP_COUNT_OF(data_fields)};
+
+static const bp_field preprocess_fields[] = {
+    {"center", bp_read_bool, offsetof(bp_job_draft, preprocess.center), NULL, false},
+    {"scale", bp_read_choice, offsetof(bp_job_draft, preprocess.scale), &bp_scaling_family, false},
+    {"missing", bp_read_choice, offsetof(bp_job_draft, preprocess.missing), &bp_missing_family,
+     false},
+};
+static const bp_object_fields preprocess_table = {preprocess_fields,
+                                                  BP_COUNT_OF(preprocess_fields)};
+
+static const bp_field layer_extra_fields[] = {
+    {"activation", bp_read_choice, offsetof(bp_layer_spec, activation), &bp_activation_family,
+     false},
+    {"init", bp_read_choice, offsetof(bp_layer_spec, initializer), &bp_initializer_family, false},
+};
+
+static void read_layers(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
+                        const void *detail)
+{
+    (void)detail;
+    bp_network_draft *network = out;
+    if (!json_is_array(value)) {
+        bp_reader_fault_kind(reader, place, "an array of layers", value);
+        return;
+    }
+    size_t count = json_array_size(value);
+    size_t limit = network->layer_limit < BP_LAYER_LIMIT ? network->layer_limit : BP_LAYER_LIMIT;
+    if (count == 0 || count > limit) {
+        bp_reader_fault(reader, place, count ? BP_TOO_LARGE : BP_INVALID,
+                        "must be 1 to %zu layers, got %zu", limit, count);
+        return;
+    }
+    network->layers = calloc(count, sizeof *network->layers);
+    if (!network->layers) {
+        reader->faults->out_of_memory = true;
+        return;
+    }
+    network->layer_count = count;
+    for (size_t index = 0; index < count; index++) {
+        bp_place at = bp_place_element(place, index);
+        bp_layer_spec *layer = &network->layers[index];
+        bp_choice_read(reader, &at, json_array_get(value, index), &layer->layer, &bp_layer_family,
+                       layer_extra_fields, BP_COUNT_OF(layer_extra_fields), layer);
+    }
+}
+
+static const bp_field network_fields[] = {
+    {"layers", read_layers, 0, NULL, true},
+};
+
+static void read_network(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
+                         const void *detail)
+{
+    (void)detail;
+    bp_network_draft *network = out;
+    network->given = true;
+    bp_reader_object(reader, place, value, network_fields, BP_COUNT_OF(network_fields), network);
+}
+
+static const bp_field training_fields[] = {
+    {"epochs", bp_read_count, offsetof(bp_job_draft, training.epochs), &from_zero, false},
+    {"batch_size", bp_read_count, offsetof(bp_job_draft, training.batch_size), &from_one, false},
+    {"shuffle", bp_read_bool, offsetof(bp_job_draft, training.shuffle), NULL, false},
+    {"seed", bp_read_count, offsetof(bp_job_draft, training.seed), &from_zero, false},
+    {"dtype", bp_read_word, offsetof(bp_job_draft, training.dtype), &dtypes, false},
+    {"threads", bp_read_count, offsetof(bp_job_draft, training.threads), &from_one, false},
+};
+static const bp_object_fields training_table = {training_fields, BP_COUNT_OF(training_fields)};
+
+static const bp_field metrics_fields[] = {
+    {"every_steps", bp_read_count, offsetof(bp_job_draft, metrics.every_steps), &from_one, false},
+};
+static const bp_object_fields metrics_table = {metrics_fields, BP_COUNT_OF(metrics_fields)};
+
+/* Tables of nested objects whose offsets are from the draft itself have offset 0. */
+static const bp_field job_fields[] = {
+    {"name", bp_read_name, offsetof(bp_job_draft, name), NULL, false},
+    {"task", bp_read_word, offsetof(bp_job_draft, task), &tasks, false},
+    {"priority", bp_read_count, offsetof(bp_job_draft, priority), &priorities, false},
+    {"data", bp_read_object, offsetof(bp_job_draft, data), &data_table, true},
+    {"preprocess", bp_read_object, 0, &preprocess_table, false},
+    {"network", read_network, offsetof(bp_job_draft, network), NULL, false},
+    {"loss", bp_read_choice, offsetof(bp_job_draft, loss), &bp_loss_family, false},
+    {"optimizer", bp_read_choice, offsetof(bp_job_draft, optimizer), &bp_optimizer_family, false},
+    {"schedule", bp_read_choice, offsetof(bp_job_draft, schedule), &bp_schedule_family, false},
+    {"training", bp_read_object, 0, &training_table, false},
+    {"metrics", bp_read_object, 0, &metrics_table, false},
+};
+
+void bp_job_draft_read(bp_job_draft *out, bp_reader *reader, const json_t *body, size_t layer_limit)
+{
+    *out = (bp_job_draft){.network.layer_limit = layer_limit};
+    const bp_place root = {0};
+    bp_reader_object(reader, &root, body, job_fields, BP_COUNT_OF(job_fields), out);
+}
+
+void bp_job_draft_done(bp_job_draft *draft)
+{
+    free(draft->network.layers);
+    *draft = (bp_job_draft){0};
+}

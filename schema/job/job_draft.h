@@ -1,0 +1,59 @@
+/* A job specification as it was written: types and ranges checked, nothing inferred yet. Borrows from
+ * the document, but for the layers. */
+#ifndef BP_SCHEMA_JOB_JOB_DRAFT_H
+#define BP_SCHEMA_JOB_JOB_DRAFT_H
+
+#include "core/layer/layer.h"
+#include "schema/json/reader.h"
+
+typedef struct bp_part_draft {
+    bp_given_json json; /* given at all */
+    bp_given_real fraction;
+    bp_given_text dataset, sha256;
+    bp_given_count version;
+} bp_part_draft;
+
+typedef struct bp_data_draft {
+    bp_given_text dataset, sha256;
+    bp_given_count version;
+    bp_given_json features, target, exclude, columns; /* arrays and objects of names: read against
+                                                         the data set */
+    bp_part_draft validation, test;
+} bp_data_draft;
+
+typedef struct bp_network_draft {
+    bool given;
+    size_t layer_limit;
+    size_t layer_count;
+    bp_layer_spec *layers; /* member NULL: absent (activation, initializer) or at fault (layer) */
+} bp_network_draft;
+
+typedef struct bp_job_draft {
+    bp_given_text name;
+    bp_given_count task; /* bp_task_kind */
+    bp_given_count priority;
+    bp_data_draft data;
+    struct {
+        bp_given_bool center;
+        bp_choice scale, missing;
+    } preprocess;
+    bp_network_draft network;
+    bp_choice loss, optimizer, schedule; /* member NULL: absent, or at fault */
+    struct {
+        bp_given_count epochs, batch_size, seed, dtype, threads;
+        bp_given_bool shuffle;
+    } training;
+    struct {
+        bp_given_count every_steps;
+    } metrics;
+} bp_job_draft;
+
+/* Reads the document; faults go into the reader's list. What is at fault counts as absent. */
+void bp_job_draft_read(bp_job_draft *out, bp_reader *reader, const json_t *body,
+                       size_t layer_limit);
+void bp_job_draft_done(bp_job_draft *draft); /* releases contents; accepts zeroed */
+
+extern const char *const bp_task_names[];  /* by bp_task_kind, NULL-terminated */
+extern const char *const bp_dtype_names[]; /* by bp_dtype, NULL-terminated */
+
+#endif

@@ -1,0 +1,243 @@
+/* The network, its loss and how it is trained. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/activation/activation.h"
+#include "core/initializer/initializer.h"
+#include "core/layer/layer.h"
+#include "core/loss/loss.h"
+#include "core/optimizer/optimizer.h"
+#include "core/schedule/schedule.h"
+#include "schema/job/job_work.h"
+#include "schema/json/json_text.h"
+
+/* What a job gets that says nothing of it. The optimiser and the epochs bring small tables (Iris) to
+ * where they stop getting better. */
+enum {
+    DEFAULT_HIDDEN_UNITS = 64,
+    DEFAULT_BATCH = 64,
+    DEFAULT_EPOCHS = 50,
+    DEFAULT_METRIC_STEPS = 50
+};
+static const double default_learning_rate = 0.05;
+
+static const bp_loss *loss_record(const bp_choice *loss)
+{
+    return (const bp_loss *)loss->member; /* member is its first field */
+}
+
+static void resolve_preparation(bp_job_work *work)
+{
+    bp_job_spec *spec = work->spec;
+    const bp_job_draft *draft = &work->draft;
+    spec->center = draft->preprocess.center.given ? draft->preprocess.center.value : true;
+    spec->scaling = draft->preprocess.scale.member
+                        ? draft->preprocess.scale
+                        : bp_choice_default(bp_scaling_family.members[BP_SCALING_standard]);
+    spec->missing = draft->preprocess.missing.member
+                        ? draft->preprocess.missing
+                        : bp_choice_default(bp_missing_family.members[BP_MISSING_mean]);
+    if (!work->features_known)
+        return;
+    bp_feature_column *columns = bp_job_allocate(work, spec->feature_count, sizeof *columns);
+    if (!columns)
+        return;
+    for (size_t index = 0; index < spec->feature_count; index++)
+        columns[index] =
+            (bp_feature_column){.categorical = spec->features[index].type == BP_COLUMN_CATEGORICAL,
+                                .width = spec->features[index].width,
+                                .category_count = spec->features[index].category_count};
+    bp_preparation_spec preparation = {.center = spec->center,
+                                       .scaling = spec->scaling,
+                                       .missing = spec->missing,
+                                       .column_count = spec->feature_count,
+                                       .columns = columns};
+    bp_error error = {0};
+    if (bp_preparation_widths(&work->raw_width, &spec->input_width, &preparation, &error) !=
+        BP_OK) {
+        work->features_known = false;
+        bp_job_fault(work, error.status, "/data/features", "%s", error.message);
+    }
+    free(columns);
+}
+
+/* ---- layers ---- */
+
+/* The hyperparameter of a layer type that "auto" stands for, or SIZE_MAX. */
+static size_t automatic_parameter(const bp_member *member)
+{
+    for (size_t index = 0; index < member->parameter_count; index++)
+        if (member->parameters[index].accepts_auto)
+            return index;
+    return SIZE_MAX;
+}
+
+static bp_layer_spec make_layer(double units, enum bp_activation_index activation)
+{
+    bp_layer_spec layer = {.layer = bp_choice_default(bp_layer_family.members[BP_LAYER_dense]),
+                           .activation =
+                               bp_choice_default(bp_activation_family.members[activation])};
+    layer.layer.value[automatic_parameter(layer.layer.member)] = units;
+    return layer;
+}
+
+static void take_layers(bp_job_work *work)
+{
+    bp_job_spec *spec = work->spec;
+    if (work->draft.network.given) {
+        spec->layers = work->draft.network.layers;
+        spec->layer_count = work->draft.network.layer_count;
+        work->draft.network.layers = NULL;
+    } else {
+        spec->layers = bp_job_allocate(work, 2, sizeof *spec->layers);
+        if (!spec->layers)
+            return;
+        spec->layers[spec->layer_count++] = make_layer(DEFAULT_HIDDEN_UNITS, BP_ACTIVATION_relu);
+        spec->layers[spec->layer_count++] = make_layer(NAN, BP_ACTIVATION_identity);
+    }
+    for (size_t index = 0; index < spec->layer_count; index++) {
+        bp_layer_spec *layer = &spec->layers[index];
+        if (!layer->activation.member)
+            layer->activation =
+                bp_choice_default(bp_activation_family.members[BP_ACTIVATION_identity]);
+        if (!layer->initializer.member)
+            layer->initializer =
+                bp_choice_default(bp_initializer_family.members[BP_INITIALIZER_xavier_uniform]);
+    }
+}
+
+/* A fault at a hyperparameter or field of a layer. */
+static void layer_fault(bp_job_work *work, size_t index, const char *field, const char *detail)
+{
+    const bp_place root = {0}, network = bp_place_member(&root, "network");
+    const bp_place layers = bp_place_member(&network, "layers");
+    const bp_place layer = bp_place_element(&layers, index);
+    const bp_place place = bp_place_member(&layer, field);
+    bp_reader_fault(&work->reader, &place, BP_INVALID, "%s", detail);
+}
+
+static void check_output_width(bp_job_work *work, bp_layer_spec *last)
+{
+    const bp_job_spec *spec = work->spec;
+    size_t parameter = automatic_parameter(last->layer.member);
+    if (!work->targets_known || parameter == SIZE_MAX)
+        return;
+    double *units = &last->layer.value[parameter];
+    if (isnan(*units))
+        *units = (double)spec->target_width;
+    if (*units == (double)spec->target_width)
+        return;
+    const bp_place root = {0}, network = bp_place_member(&root, "network");
+    const bp_place layers = bp_place_member(&network, "layers");
+    const bp_place layer = bp_place_element(&layers, spec->layer_count - 1);
+    const bp_place place = bp_place_member(&layer, last->layer.member->parameters[parameter].name);
+    bool classes = spec->task == BP_TASK_CLASSIFICATION;
+    bp_reader_fault(&work->reader, &place, BP_INVALID,
+                    "the last layer must have one unit for each of the %zu %s of \"%s\", got "
+                    "%.17g; \"auto\" takes the right number",
+                    spec->target_width, classes ? "classes" : "numbers to predict",
+                    spec->targets[0].name, *units);
+}
+
+static void resolve_layers(bp_job_work *work)
+{
+    take_layers(work);
+    bp_job_spec *spec = work->spec;
+    for (size_t index = 0; index < spec->layer_count; index++) {
+        bp_layer_spec *layer = &spec->layers[index];
+        bool last = index + 1 == spec->layer_count;
+        const bp_activation *activation = (const bp_activation *)layer->activation.member;
+        if (activation->rowwise && !last)
+            layer_fault(work, index, "activation",
+                        "this activation works on whole rows: only the last layer may have it");
+        if (!layer->layer.member)
+            continue;
+        size_t parameter = automatic_parameter(layer->layer.member);
+        if (last)
+            check_output_width(work, layer);
+        else if (parameter != SIZE_MAX && isnan(layer->layer.value[parameter]))
+            layer_fault(work, index, layer->layer.member->parameters[parameter].name,
+                        "only the last layer can take \"auto\", the number of classes or targets");
+    }
+}
+
+/* ---- loss and training ---- */
+
+static void resolve_loss(bp_job_work *work)
+{
+    bp_job_spec *spec = work->spec;
+    bp_choice *loss = &spec->training.network.loss;
+    bool classes = spec->task == BP_TASK_CLASSIFICATION;
+    *loss = work->draft.loss.member
+                ? work->draft.loss
+                : bp_choice_default(bp_loss_family.members[classes ? BP_LOSS_softmax_cross_entropy
+                                                                   : BP_LOSS_mean_squared_error]);
+    if (!work->task_known)
+        return;
+    const bp_loss *record = loss_record(loss);
+    if ((record->target_kind == BP_TARGET_CLASS) != classes)
+        bp_job_fault(work, BP_INVALID, "/loss", "%s is a loss for %s; the task is %s",
+                     loss->member->name, bp_task_names[!spec->task], bp_task_names[spec->task]);
+    if (!record->merges || spec->layer_count == 0)
+        return;
+    const bp_member *activation = spec->layers[spec->layer_count - 1].activation.member;
+    if (strcmp(activation->name, record->merges) != 0 &&
+        activation->index != BP_ACTIVATION_identity)
+        bp_job_warn(work,
+                    "%s applies %s itself; after the last layer's %s it sees squashed values, "
+                    "which is rarely meant: identity is usual",
+                    loss->member->name, record->merges, activation->name);
+}
+
+static int64_t count_or(const bp_given_count *given, int64_t absent)
+{
+    return given->given ? given->value : absent;
+}
+
+static void resolve_training(bp_job_work *work)
+{
+    bp_job_spec *spec = work->spec;
+    const bp_job_draft *draft = &work->draft;
+    bp_training_spec *training = &spec->training;
+    if (draft->optimizer.member) {
+        training->optimizer = draft->optimizer;
+    } else {
+        training->optimizer = bp_choice_default(bp_optimizer_family.members[BP_OPTIMIZER_momentum]);
+        training->optimizer.value[0] = default_learning_rate; /* hyperparameter 0 of each */
+    }
+    training->schedule = draft->schedule.member
+                             ? draft->schedule
+                             : bp_choice_default(bp_schedule_family.members[BP_SCHEDULE_constant]);
+    training->seed = (uint64_t)count_or(&draft->training.seed, 1);
+    training->epochs = (uint64_t)count_or(&draft->training.epochs, DEFAULT_EPOCHS);
+    training->batch_size = (size_t)count_or(&draft->training.batch_size, DEFAULT_BATCH);
+    training->shuffle = draft->training.shuffle.given ? draft->training.shuffle.value : true;
+    training->network.dtype = (bp_dtype)count_or(&draft->training.dtype, BP_FLOAT32);
+    spec->threads = (size_t)count_or(&draft->training.threads, 1);
+    spec->metrics_every_steps =
+        (uint64_t)count_or(&draft->metrics.every_steps, DEFAULT_METRIC_STEPS);
+    if (spec->threads > work->limits->thread_count)
+        bp_job_fault(work, BP_TOO_LARGE, "/training/threads",
+                     "must be at most %zu, which is what this server gives a job, got %zu",
+                     work->limits->thread_count, spec->threads);
+    uint64_t batch = training->batch_size;
+    uint64_t steps = work->training_rows / batch + (work->training_rows % batch != 0), total;
+    if (__builtin_mul_overflow(steps, training->epochs, &total) ||
+        total > (uint64_t)BP_JSON_INTEGER_MAXIMUM)
+        bp_job_fault(work, BP_TOO_LARGE, "/training/epochs",
+                     "%llu epochs of %llu steps are more steps than can be counted (2^53 - 1)",
+                     (unsigned long long)training->epochs, (unsigned long long)steps);
+}
+
+void bp_job_resolve_network(bp_job_work *work)
+{
+    resolve_preparation(work);
+    resolve_layers(work);
+    resolve_loss(work);
+    resolve_training(work);
+    bp_job_spec *spec = work->spec;
+    spec->training.network.layers = spec->layers;
+    spec->training.network.layer_count = spec->layer_count;
+    spec->training.network.input_width = spec->input_width;
+}

@@ -1,0 +1,137 @@
+/* What a job needs, against what it may have: exact, and before anything is allocated. */
+#include <stdio.h>
+#include <string.h>
+
+#include "schema/job/job_rows.h"
+#include "schema/job/job_work.h"
+
+/* Sums products of sizes; sticky overflow. */
+typedef struct byte_sum {
+    uint64_t bytes;
+    bool overflow;
+} byte_sum;
+
+static void add_bytes(byte_sum *sum, uint64_t rows, uint64_t width, uint64_t size)
+{
+    uint64_t bytes;
+    if (__builtin_mul_overflow(rows, width, &bytes) ||
+        __builtin_mul_overflow(bytes, size, &bytes) ||
+        __builtin_add_overflow(sum->bytes, bytes, &sum->bytes))
+        sum->overflow = true;
+}
+
+static byte_sum data_bytes(const bp_job_work *work)
+{
+    const bp_job_spec *spec = work->spec;
+    size_t real_size = bp_dtype_size(spec->training.network.dtype);
+    const uint64_t parts[] = {work->training_rows, work->validation_rows, work->test_rows};
+    byte_sum sum = {0};
+    uint64_t longest = 0;
+    for (size_t part = 0; part < 3; part++) {
+        add_bytes(&sum, parts[part], spec->input_width, real_size);
+        if (spec->task == BP_TASK_CLASSIFICATION)
+            add_bytes(&sum, parts[part], 1, sizeof(int32_t));
+        else
+            add_bytes(&sum, parts[part], spec->target_width, real_size);
+        if (parts[part] > longest)
+            longest = parts[part];
+    }
+    /* Raw rows on their way through the preparation, and one column's values for medians. */
+    uint64_t staged = longest < BP_STAGING_ROWS ? longest : BP_STAGING_ROWS;
+    add_bytes(&sum, staged, work->raw_width, sizeof(double));
+    if (spec->missing.member->index == BP_MISSING_median)
+        add_bytes(&sum, work->training_rows, 1, sizeof(double));
+    return sum;
+}
+
+/* The layer with the most parameters, where the blame for the size of a network lies. */
+static size_t largest_layer(const bp_job_spec *spec)
+{
+    size_t largest = 0, width = spec->input_width;
+    double most = 0;
+    for (size_t index = 0; index < spec->layer_count; index++) {
+        const bp_layer_type *type = (const bp_layer_type *)spec->layers[index].layer.member;
+        bp_layer_shape shape;
+        if (type->plan(&shape, &spec->layers[index], width, NULL) != BP_OK)
+            break;
+        double count = 0;
+        for (size_t tensor = 0; tensor < shape.tensor_count; tensor++)
+            count += (double)shape.tensor[tensor].element_count;
+        if (count > most) {
+            most = count;
+            largest = index;
+        }
+        width = shape.output_width;
+    }
+    return largest;
+}
+
+/* A fault about the size of the network: at its largest layer, where there is one in the document. */
+static void network_fault(bp_job_work *work, const char *detail)
+{
+    const bp_place root = {0}, network = bp_place_member(&root, "network");
+    const bp_place layers = bp_place_member(&network, "layers");
+    const size_t index = largest_layer(work->spec);
+    const bp_place layer = bp_place_element(&layers, index);
+    const bp_member *member = work->spec->layers[index].layer.member;
+    const bp_place units = bp_place_member(&layer, member->parameters[0].name);
+    const bp_place data = bp_place_member(&root, "data");
+    bool inferred = !work->draft.network.given;
+    bp_reader_fault(&work->reader, inferred ? &data : &units, BP_TOO_LARGE, "%s", detail);
+}
+
+static void check_limits(bp_job_work *work, const bp_job_size *size)
+{
+    char detail[300];
+    const bp_job_limits *limits = work->limits;
+    if (size->network.parameter_count > limits->parameter_count) {
+        snprintf(detail, sizeof detail,
+                 "the network has %zu parameters and needs %llu bytes in all; at most %llu "
+                 "parameters are allowed",
+                 size->network.parameter_count, (unsigned long long)size->total_bytes,
+                 (unsigned long long)limits->parameter_count);
+        network_fault(work, detail);
+    }
+    if (size->total_bytes <= limits->memory_bytes)
+        return;
+    snprintf(detail, sizeof detail,
+             "the job needs %llu bytes of memory (training %llu, data %llu); a job may have %llu",
+             (unsigned long long)size->total_bytes, (unsigned long long)size->training_bytes,
+             (unsigned long long)size->data_bytes, (unsigned long long)limits->memory_bytes);
+    if (size->data_bytes > size->training_bytes)
+        bp_job_fault(work, BP_TOO_LARGE, "/data", "%s", detail);
+    else if (size->network.parameter_bytes > size->training_bytes / 8)
+        network_fault(work, detail);
+    else
+        bp_job_fault(work, BP_TOO_LARGE,
+                     work->draft.training.batch_size.given ? "/training/batch_size" : "/network",
+                     "%s", detail);
+}
+
+void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
+{
+    bp_job_spec *spec = work->spec;
+    bp_job_size size = {.training_rows = work->training_rows,
+                        .validation_rows = work->validation_rows,
+                        .test_rows = work->test_rows};
+    bp_error error = {0};
+    size_t training_bytes;
+    byte_sum data = data_bytes(work);
+    if (bp_trainer_measure(&training_bytes, &size.network, &spec->training,
+                           (size_t)work->training_rows, &error) != BP_OK) {
+        bool inferred = !work->draft.network.given && !strncmp(error.where, "/network", 8);
+        bp_job_fault(work, error.status, inferred ? "/data" : error.where, "%s", error.message);
+        return;
+    }
+    size.training_bytes = training_bytes;
+    size.data_bytes = data.bytes;
+    if (data.overflow ||
+        __builtin_add_overflow(size.training_bytes, size.data_bytes, &size.total_bytes)) {
+        bp_job_fault(work, BP_TOO_LARGE, "/data",
+                     "the prepared data is larger than any memory; a job may have %llu bytes",
+                     (unsigned long long)work->limits->memory_bytes);
+        return;
+    }
+    check_limits(work, &size);
+    *out = size;
+}

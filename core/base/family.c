@@ -25,6 +25,6 @@ double bp_choice_value(const bp_choice *choice, const char *name)
     for (size_t index = 0; index < member->parameter_count; index++)
         if (!strcmp(member->parameters[index].name, name))
             return choice->value[index];
-    assert(!"a hyperparameter that the member does not have");
+    assert(false && "a hyperparameter that the member does not have");
     return 0;
 }

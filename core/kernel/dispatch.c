@@ -25,7 +25,7 @@ const char *bp_isa_name(bp_isa isa)
     case BP_ISA_AVX512:
         return "avx512";
     }
-    assert(!"no such instruction set");
+    assert(false && "no such instruction set");
     return "";
 }
 

@@ -62,6 +62,41 @@ BP_INLINE void bp_vector_store(bp_real *out, bp_vector v)
     memcpy(out, &v, sizeof v);
 }
 
+BP_INLINE bp_bits bp_vector_less(bp_vector a, bp_vector b)
+{
+    return (bp_bits)(a < b);
+}
+
+BP_INLINE bp_bits bp_vector_less_equal(bp_vector a, bp_vector b)
+{
+    return (bp_bits)(a <= b);
+}
+
+BP_INLINE bp_bits bp_vector_equal(bp_vector a, bp_vector b)
+{
+    return (bp_bits)(a == b);
+}
+
+/* mask ? a : b */
+BP_INLINE bp_vector bp_vector_select(bp_bits mask, bp_vector a, bp_vector b)
+{
+    return (bp_vector)((mask & (bp_bits)a) | (~mask & (bp_bits)b));
+}
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/* All ones in the lanes below `count`. */
+BP_INLINE __m256i bp_first_lanes(size_t count)
+{
+#if BP_VARIANT_BITS == 32
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lane);
+#else
+    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)count), lane);
+#endif
+}
+#endif
+
 /* The first `count` lanes from x (count < BP_VECTOR_COUNT), the others `fill`; reads no further. */
 BP_INLINE bp_vector bp_vector_load_partial(const bp_real *x, size_t count, bp_real fill)
 {
@@ -69,6 +104,14 @@ BP_INLINE bp_vector bp_vector_load_partial(const bp_real *x, size_t count, bp_re
     return (bp_vector)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), (__mmask16)((1u << count) - 1), x);
 #elif defined(__AVX512F__)
     return (bp_vector)_mm512_mask_loadu_pd(_mm512_set1_pd(fill), (__mmask8)((1u << count) - 1), x);
+#elif defined(__AVX2__) && BP_VARIANT_BITS == 32
+    __m256i mask = bp_first_lanes(count);
+    bp_vector loaded = (bp_vector)_mm256_maskload_ps(x, mask);
+    return bp_vector_select((bp_bits)mask, loaded, bp_vector_set(fill));
+#elif defined(__AVX2__)
+    __m256i mask = bp_first_lanes(count);
+    bp_vector loaded = (bp_vector)_mm256_maskload_pd(x, mask);
+    return bp_vector_select((bp_bits)mask, loaded, bp_vector_set(fill));
 #else
     bp_vector v = bp_vector_set(fill);
     memcpy(&v, x, count * sizeof(bp_real));
@@ -82,6 +125,10 @@ BP_INLINE void bp_vector_store_partial(bp_real *out, bp_vector v, size_t count)
     _mm512_mask_storeu_ps(out, (__mmask16)((1u << count) - 1), (__m512)v);
 #elif defined(__AVX512F__)
     _mm512_mask_storeu_pd(out, (__mmask8)((1u << count) - 1), (__m512d)v);
+#elif defined(__AVX2__) && BP_VARIANT_BITS == 32
+    _mm256_maskstore_ps(out, bp_first_lanes(count), (__m256)v);
+#elif defined(__AVX2__)
+    _mm256_maskstore_pd(out, bp_first_lanes(count), (__m256d)v);
 #else
     memcpy(out, &v, count * sizeof(bp_real));
 #endif
@@ -108,27 +155,6 @@ BP_INLINE bp_vector bp_vector_fma(bp_vector a, bp_vector b, bp_vector c)
 #endif
     return v;
 #endif
-}
-
-BP_INLINE bp_bits bp_vector_less(bp_vector a, bp_vector b)
-{
-    return (bp_bits)(a < b);
-}
-
-BP_INLINE bp_bits bp_vector_less_equal(bp_vector a, bp_vector b)
-{
-    return (bp_bits)(a <= b);
-}
-
-BP_INLINE bp_bits bp_vector_equal(bp_vector a, bp_vector b)
-{
-    return (bp_bits)(a == b);
-}
-
-/* mask ? a : b */
-BP_INLINE bp_vector bp_vector_select(bp_bits mask, bp_vector a, bp_vector b)
-{
-    return (bp_vector)((mask & (bp_bits)a) | (~mask & (bp_bits)b));
 }
 
 /* a < b ? b : a: b NaN gives a, a NaN gives a. */

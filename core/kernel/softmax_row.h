@@ -4,6 +4,7 @@
 #define BP_CORE_KERNEL_SOFTMAX_ROW_H
 
 #include "core/kernel/lanes.h"
+#include "core/kernel/map.h"
 #include "core/kernel/vector_math.h"
 
 /* NaN never wins: a row that holds one gets NaN from its exponential, and so from its sum. */
@@ -32,12 +33,16 @@ BP_INLINE bp_real bp_row_sum_exp(bp_real *power, const bp_real *z, size_t width,
     return bp_lanes_sum(&sum);
 }
 
+BP_INLINE bp_vector bp_divide(bp_vector x, const double *divisor)
+{
+    return x / (bp_real)*divisor;
+}
+
 /* a ← softmax(z); a may be z. */
 BP_INLINE void bp_row_softmax(bp_real *a, const bp_real *z, size_t width)
 {
-    bp_real sum = bp_row_sum_exp(a, z, width, bp_row_max(z, width));
-    for (size_t i = 0; i < width; i++)
-        a[i] /= sum;
+    double sum = (double)bp_row_sum_exp(a, z, width, bp_row_max(z, width));
+    bp_map(a, a, width, &sum, bp_divide);
 }
 
 #endif

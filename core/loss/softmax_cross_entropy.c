@@ -8,6 +8,11 @@ static bp_real log_of(bp_real x)
     return bp_vector_log(bp_vector_set(x))[0];
 }
 
+static bp_vector divide_twice(bp_vector x, const double *divisor)
+{
+    return x / (bp_real)divisor[0] / (bp_real)divisor[1];
+}
+
 /* With m = max z: J = ln Σ exp(z_j − m) − (z_y − m), and dJ/dz_j = exp(z_j − m) / Σ − [j = y]. No
  * exponent is positive, so nothing overflows. */
 static void rows(const bp_loss_call *call, size_t first, size_t count)
@@ -25,9 +30,10 @@ static void rows(const bp_loss_call *call, size_t first, size_t count)
         if (call->row_loss)
             call->row_loss[row] = (double)(log_of(sum) - own);
         if (gradient) {
-            bp_real batch = (bp_real)call->rows;
-            for (size_t j = 0; j < width; j++)
-                gradient[j] = (gradient[j] / sum - (bp_real)(j == label)) / batch;
+            double divisor[2] = {(double)sum, (double)call->rows};
+            bp_real share = gradient[label] / sum;
+            bp_map(gradient, gradient, width, divisor, divide_twice);
+            gradient[label] = (share - 1) / (bp_real)call->rows;
         }
     }
 }

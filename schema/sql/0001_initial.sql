@@ -51,6 +51,7 @@ CREATE TABLE jobs (
     priority      INTEGER NOT NULL DEFAULT 0, -- larger first
     specification TEXT    NOT NULL CHECK (json_valid(specification)), -- as resolved
     warnings      TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(warnings)),
+    memory_bytes  INTEGER NOT NULL CHECK (memory_bytes >= 0), -- what admission counts
     created       INTEGER NOT NULL,
     started       INTEGER, -- first start
     finished      INTEGER,

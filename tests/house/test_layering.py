@@ -104,7 +104,7 @@ def core_symbol_faults(archive):
             members = members - ALLOCATOR_OBJECTS
             if not members:
                 continue
-        elif symbol.startswith("bp_") or CORE_SYMBOLS.fullmatch(symbol):
+        elif CORE_SYMBOLS.fullmatch(symbol):
             continue
         faults.append(f"core needs {symbol} in {', '.join(sorted(members))}")
     return faults

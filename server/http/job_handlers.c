@@ -1,0 +1,268 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schema/json/json_text.h"
+#include "server/base/sha256.h"
+#include "server/http/handlers.h"
+#include "server/http/problem.h"
+#include "server/http/url_text.h"
+
+enum {
+    LIST_DEFAULT = 100,
+    LIST_LIMIT = 10000,
+    POINTS_DEFAULT = 1000,
+    WAIT_LIMIT_MS = 60000,
+    LOOKUP_LIMIT = 8 /* data sets that one job can name: training, validation, test, and room */
+};
+
+/* ---- submitting ---- */
+
+/* The data sets that resolving asked for, kept until it has returned. */
+typedef struct lookup {
+    bp_datasets *datasets;
+    size_t count;
+    bp_dataset_info *found[LOOKUP_LIMIT];
+    bp_error error; /* a failure other than BP_NOT_FOUND */
+} lookup;
+
+static const bp_dataset_info *find(void *context, const char *name, const char *sha256)
+{
+    lookup *state = context;
+    bp_error error = {.status = BP_OK};
+    if (state->count == LOOKUP_LIMIT)
+        return NULL;
+    bp_status status =
+        bp_datasets_find(&state->found[state->count], state->datasets, name, sha256, &error);
+    if (status == BP_OK)
+        return state->found[state->count++];
+    if (status != BP_NOT_FOUND && state->error.status == BP_OK)
+        state->error = error;
+    return NULL;
+}
+
+static void answer_submitted(bp_request *request)
+{
+    if (request->result_status != BP_OK) {
+        bp_answer_error(request, &request->result_error);
+        return;
+    }
+    json_t *document = NULL;
+    bp_error error = {.status = BP_OK};
+    if (bp_jobs_document_json(&document, request->services->jobs, request->result_id, &error) !=
+        BP_OK) {
+        bp_answer_error_as(request, 500, &error);
+        return;
+    }
+    bp_answer_json(request, 201, document);
+    char location[64];
+    snprintf(location, sizeof location, "/api/v1/jobs/%lld", (long long)request->result_id);
+    bp_answer_header(request, "Location", location);
+}
+
+/* Takes what it is given. */
+static void submit(bp_request *request, bp_job_spec *spec, json_t *resolved, json_t *warnings,
+                   const char *body_sha256)
+{
+    const char *key = request->headers.idempotency_key.value;
+    bp_job_submission *submission = calloc(1, sizeof *submission);
+    if (!submission) {
+        bp_job_spec_free(spec);
+        json_decref(resolved);
+        json_decref(warnings);
+        bp_answer_no_memory(request);
+        return;
+    }
+    submission->spec = spec;
+    submission->resolved = resolved;
+    submission->warnings = warnings;
+    if (key) {
+        snprintf(submission->idempotency_key, sizeof submission->idempotency_key, "%s", key);
+        snprintf(submission->idempotency_route, sizeof submission->idempotency_route, "%s %s",
+                 bp_method_name(request->route->method), request->route->pattern);
+        memcpy(submission->body_sha256, body_sha256, BP_SHA256_TEXT_SIZE);
+    }
+    bp_request_await(request, answer_submitted, false);
+    bp_jobs_submit(request->services->jobs, submission, bp_request_reply, request);
+}
+
+/* False: answered with 400. */
+static bool key_is_valid(bp_request *request)
+{
+    const bp_header *key = &request->headers.idempotency_key;
+    if (!key->count)
+        return true;
+    size_t length = strlen(key->value);
+    bool printable = true;
+    for (size_t i = 0; i < length; i++)
+        printable = printable && key->value[i] >= 0x20 && key->value[i] < 0x7f;
+    if (key->count == 1 && length > 0 && length <= 255 && printable)
+        return true;
+    bp_answer_problem(request, 400, "Idempotency-Key is one header of 1 to 255 ASCII characters");
+    return false;
+}
+
+void bp_handle_job_submit(bp_request *request)
+{
+    bool validate_only;
+    if (!bp_request_flag(&validate_only, request, "validate_only") || !key_is_valid(request))
+        return;
+    char body_sha256[BP_SHA256_TEXT_SIZE];
+    bp_sha256_text(body_sha256, request->body, request->body_size);
+    if (!bp_request_parse_json(request))
+        return;
+    lookup state = {.datasets = request->services->datasets};
+    const bp_dataset_lookup by_name = {.context = &state, .find = find};
+    bp_job_spec *spec = NULL;
+    json_t *resolved = NULL, *warnings = NULL;
+    bp_job_size size;
+    bp_faults faults = {.count = 0};
+    bp_status status =
+        bp_job_resolve(&spec, &resolved, &warnings, &size, &faults, request->json, &by_name,
+                       &request->services->job_limits, request->services->isa);
+    if (state.error.status != BP_OK)
+        bp_answer_error(request, &state.error);
+    else if (status != BP_OK)
+        bp_answer_faults(request, &faults);
+    else if (validate_only)
+        bp_answer_json(request, 200, bp_job_validation_json(spec, resolved, warnings, &size));
+    else {
+        submit(request, spec, resolved, warnings, body_sha256);
+        spec = NULL;
+        resolved = warnings = NULL;
+    }
+    bp_job_spec_free(spec);
+    json_decref(resolved);
+    json_decref(warnings);
+    bp_faults_done(&faults);
+    for (size_t i = 0; i < state.count; i++)
+        bp_dataset_info_free(state.found[i]);
+}
+
+/* ---- reading ---- */
+
+static bool state_is_known(const char *state)
+{
+#define BP_STATE_MATCH(name, text, finished)                                                       \
+    if (strcmp(state, text) == 0)                                                                  \
+        return true;
+    BP_JOB_STATE_LIST(BP_STATE_MATCH)
+#undef BP_STATE_MATCH
+    return false;
+}
+
+void bp_handle_job_list(bp_request *request)
+{
+    uint64_t limit, after;
+    if (!bp_request_count(&limit, request, "limit", 1, LIST_LIMIT, LIST_DEFAULT) ||
+        !bp_request_count(&after, request, "after", 0, (uint64_t)BP_JSON_INTEGER_MAXIMUM, 0))
+        return;
+    bp_jobs_filter filter = {.state = bp_request_query(request, "state"),
+                             .name = bp_request_query(request, "name"),
+                             .after = (int64_t)after,
+                             .limit = limit};
+    if (filter.state && !state_is_known(filter.state)) {
+#define BP_STATE_NAME(name, text, finished) " " text
+        bp_answer_problem(request, 400, "state is one of" BP_JOB_STATE_LIST(BP_STATE_NAME));
+#undef BP_STATE_NAME
+        return;
+    }
+    json_t *document = NULL;
+    bp_error error = {.status = BP_OK};
+    if (bp_jobs_list_json(&document, request->services->jobs, &filter, &error) == BP_OK)
+        bp_answer_json(request, 200, document);
+    else
+        bp_answer_error(request, &error);
+}
+
+static void answer_job(bp_request *request, int64_t id, unsigned status)
+{
+    json_t *document = NULL;
+    bp_error error = {.status = BP_OK};
+    if (bp_jobs_document_json(&document, request->services->jobs, id, &error) == BP_OK)
+        bp_answer_json(request, status, document);
+    else
+        bp_answer_error(request, &error);
+}
+
+void bp_handle_job(bp_request *request)
+{
+    answer_job(request, (int64_t)bp_request_number(request, 0), 200);
+}
+
+static void answer_cancelled(bp_request *request)
+{
+    if (request->result_status == BP_OK)
+        answer_job(request, (int64_t)bp_request_number(request, 0), 202);
+    else
+        bp_answer_error(request, &request->result_error);
+}
+
+void bp_handle_job_cancel(bp_request *request)
+{
+    bp_request_await(request, answer_cancelled, false);
+    bp_jobs_cancel(request->services->jobs, (int64_t)bp_request_number(request, 0),
+                   bp_request_reply, request);
+}
+
+/* ---- metrics ---- */
+
+typedef struct metrics_query {
+    uint64_t after, limit, wait_ms;
+} metrics_query;
+
+static bool read_metrics_query(metrics_query *out, bp_request *request)
+{
+    const char *wait = bp_request_query(request, "wait");
+    out->wait_ms = 0;
+    if (!bp_request_count(&out->after, request, "after", 0, (uint64_t)BP_JSON_INTEGER_MAXIMUM, 0) ||
+        !bp_request_count(&out->limit, request, "limit", 1, LIST_LIMIT, POINTS_DEFAULT))
+        return false;
+    if (wait && (!bp_seconds_parse(&out->wait_ms, wait) || out->wait_ms > WAIT_LIMIT_MS)) {
+        bp_answer_problem(request, 400, "wait is a number of seconds from 0 to 60");
+        return false;
+    }
+    return true;
+}
+
+static void notify(void *context)
+{
+    bp_request_wake(context);
+}
+
+static void answer_waited(bp_request *request);
+
+/* may_wait: nothing new leads to waiting instead of an empty answer. */
+static void answer_metrics(bp_request *request, bool may_wait)
+{
+    metrics_query query;
+    if (!read_metrics_query(&query, request))
+        return;
+    int64_t id = (int64_t)bp_request_number(request, 0);
+    json_t *document = NULL;
+    bp_error error = {.status = BP_OK};
+    if (bp_jobs_metrics_json(&document, request->services->jobs, id, query.after, query.limit,
+                             &error) != BP_OK) {
+        bp_answer_error(request, &error);
+        return;
+    }
+    bool news = json_array_size(json_object_get(document, "points")) > 0 ||
+                json_is_true(json_object_get(document, "complete"));
+    if (news || !may_wait || query.wait_ms == 0 || bp_request_stopping(request)) {
+        bp_answer_json(request, 200, document);
+        return;
+    }
+    json_decref(document);
+    bp_request_await(request, answer_waited, true);
+    bp_jobs_watch(request->services->jobs, id, query.after, query.wait_ms, notify, request);
+}
+
+static void answer_waited(bp_request *request)
+{
+    answer_metrics(request, false);
+}
+
+void bp_handle_job_metrics(bp_request *request)
+{
+    answer_metrics(request, true);
+}

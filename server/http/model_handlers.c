@@ -1,0 +1,177 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schema/json/name_hint.h"
+#include "server/http/handlers.h"
+#include "server/http/problem.h"
+#include "server/http/server_state.h"
+
+enum {
+    LIST_DEFAULT = 100,
+    LIST_LIMIT = 10000,
+    ASIDE_BYTES = 16 << 10 /* a prediction's body beyond this goes to the helper thread */
+};
+
+/* ---- documents ---- */
+
+static void answer_read(bp_request *request, bp_status status, json_t *document,
+                        const bp_error *error)
+{
+    if (status == BP_OK)
+        bp_answer_json(request, 200, document);
+    else
+        bp_answer_error(request, error);
+}
+
+void bp_handle_model_list(bp_request *request)
+{
+    uint64_t limit;
+    if (!bp_request_count(&limit, request, "limit", 1, LIST_LIMIT, LIST_DEFAULT))
+        return;
+    json_t *document = NULL;
+    bp_error error = {.status = BP_OK};
+    bp_status status = bp_models_list_json(&document, request->services->models,
+                                           bp_request_query(request, "after"), limit, &error);
+    answer_read(request, status, document, &error);
+}
+
+void bp_handle_model(bp_request *request)
+{
+    json_t *document = NULL;
+    bp_error error = {.status = BP_OK};
+    bp_status status =
+        bp_models_document_json(&document, request->services->models, request->capture[0], &error);
+    answer_read(request, status, document, &error);
+}
+
+void bp_handle_model_version(bp_request *request)
+{
+    json_t *document = NULL;
+    bp_error error = {.status = BP_OK};
+    bp_status status =
+        bp_models_version_json(&document, request->services->models, request->capture[0],
+                               bp_request_number(request, 1), &error);
+    answer_read(request, status, document, &error);
+}
+
+/* ---- weights ---- */
+
+static void export_weights(bp_request *request)
+{
+    void *bytes = NULL;
+    size_t size = 0;
+    bp_error error = {.status = BP_OK};
+    if (bp_models_safetensors(&bytes, &size, request->services->models, request->capture[0],
+                              bp_request_number(request, 1), &error) != BP_OK) {
+        bp_answer_error(request, &error);
+        return;
+    }
+    bp_answer_bytes(request, 200, bytes, size, "application/octet-stream");
+    char disposition[256];
+    snprintf(disposition, sizeof disposition, "attachment; filename=\"%s-%s.safetensors\"",
+             request->capture[0], request->capture[1]);
+    bp_answer_header(request, "Content-Disposition", disposition);
+}
+
+void bp_handle_model_weights(bp_request *request)
+{
+    const char *format = bp_request_query(request, "format");
+    if (format && strcmp(format, "safetensors") != 0) {
+        bp_answer_problem(request, 400, "format \"%.32s\" is not known here; known: safetensors",
+                          format);
+        return;
+    }
+    bp_request_run_aside(request, export_weights);
+}
+
+/* ---- prediction ---- */
+
+static const char *const members[] = {"rows", "mc_samples", "seed", NULL};
+
+static const char *member_at(const void *list, size_t index)
+{
+    return ((const char *const *)list)[index];
+}
+
+/* The members of a prediction's body but rows. */
+static void check_members(bp_faults *faults, const json_t *body)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)body, name, value)
+    {
+        if (strcmp(name, "rows") == 0)
+            continue;
+        char pointer[BP_ERROR_WHERE_SIZE];
+        snprintf(pointer, sizeof pointer, "/%.200s", name);
+        if (strcmp(name, "mc_samples") == 0) {
+            if (!json_is_integer(value) || json_integer_value(value) != 0)
+                bp_faults_add(faults, BP_INVALID, pointer,
+                              "must be 0: this model has nothing to sample");
+        } else if (strcmp(name, "seed") == 0) {
+            if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+                json_integer_value(value) > (INT64_C(1) << 53) - 1)
+                bp_faults_add(faults, BP_INVALID, pointer,
+                              "must be a whole number from 0 to 9007199254740991");
+        } else {
+            char *advice = bp_name_advice(name, member_at, members, 8);
+            bp_faults_add(faults, BP_UNKNOWN_NAME, pointer, "is not known here%s",
+                          advice ? advice : "");
+            free(advice);
+        }
+    }
+}
+
+static void predict_with(bp_request *request, bp_model *model)
+{
+    const bp_model_info *info = bp_model_info_of(model);
+    bp_faults faults = {.count = 0};
+    double *raw = NULL;
+    size_t count = 0;
+    void *shown = NULL;
+    bp_error error = {.status = BP_OK};
+    check_members(&faults, request->json);
+    const json_t *rows = json_object_get(request->json, "rows");
+    if (!rows)
+        bp_faults_add(&faults, BP_INVALID, "/rows", "is required: an array of rows");
+    else if (bp_predict_rows_parse(&raw, &count, &faults, info, rows,
+                                   request->http->options.predict_rows) == BP_NO_MEMORY)
+        faults.out_of_memory = true;
+    if (bp_faults_any(&faults))
+        bp_answer_faults(request, &faults);
+    else if (bp_model_predict(&shown, model, raw, count, &error) != BP_OK)
+        bp_answer_error(request, &error);
+    else
+        bp_answer_json(request, 200, bp_predict_answer_json(info, shown, count));
+    free(shown);
+    free(raw);
+    bp_faults_done(&faults);
+}
+
+static void predict(bp_request *request)
+{
+    uint64_t version = request->capture_count > 1 ? bp_request_number(request, 1) : 0;
+    bp_model *model = NULL;
+    bp_error error = {.status = BP_OK};
+    if (bp_models_borrow(&model, request->services->models, request->capture[0], version, &error) !=
+        BP_OK) {
+        bp_answer_error(request, &error);
+        return;
+    }
+    if (bp_request_parse_json(request)) {
+        if (json_is_object(request->json))
+            predict_with(request, model);
+        else
+            bp_answer_problem(request, 422, "the body is an object with rows");
+    }
+    bp_model_release(model);
+}
+
+void bp_handle_predict(bp_request *request)
+{
+    if (request->body_size > ASIDE_BYTES)
+        bp_request_run_aside(request, predict);
+    else
+        predict(request);
+}

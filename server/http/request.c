@@ -1,0 +1,225 @@
+#include "server/http/request.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/http/problem.h"
+#include "server/http/server_state.h"
+#include "server/http/url_text.h"
+
+enum { NESTING_LIMIT = 64 };
+
+/* ---- life ---- */
+
+bp_request *bp_request_create(bp_http *http, struct MHD_Connection *connection)
+{
+    bp_request *request = calloc(1, sizeof *request);
+    if (!request)
+        return NULL;
+    request->references = 1;
+    request->http = http;
+    request->services = &http->services;
+    request->connection = connection;
+    bp_http_hold(http);
+    return request;
+}
+
+void bp_request_hold(bp_request *request)
+{
+    atomic_fetch_add(&request->references, 1);
+}
+
+void bp_request_release(bp_request *request)
+{
+    if (atomic_fetch_sub(&request->references, 1) != 1)
+        return;
+    assert(!request->suspended);
+    for (size_t i = 0; i < request->query_count; i++) {
+        free(request->query[i].name);
+        free(request->query[i].value);
+    }
+    if (request->response)
+        MHD_destroy_response(request->response);
+    json_decref(request->result_document);
+    json_decref(request->json);
+    free(request->instance);
+    free(request->body);
+    bp_http_let_go(request->http);
+    free(request);
+}
+
+/* ---- parameters ---- */
+
+const char *bp_request_query(const bp_request *request, const char *name)
+{
+    for (size_t i = 0; i < request->query_count; i++)
+        if (strcmp(request->query[i].name, name) == 0)
+            return request->query[i].value;
+    return NULL;
+}
+
+bool bp_request_count(uint64_t *out, bp_request *request, const char *name, uint64_t minimum,
+                      uint64_t maximum, uint64_t fallback)
+{
+    const char *text = bp_request_query(request, name);
+    uint64_t value = fallback;
+    if (text && (!bp_count_parse(&value, text) || value < minimum || value > maximum)) {
+        bp_answer_problem(request, 400, "%s is a whole number from %" PRIu64 " to %" PRIu64, name,
+                          minimum, maximum);
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+bool bp_request_flag(bool *out, bp_request *request, const char *name)
+{
+    const char *text = bp_request_query(request, name);
+    bool yes = text && strcmp(text, "true") == 0;
+    if (text && !yes && strcmp(text, "false") != 0) {
+        bp_answer_problem(request, 400, "%s is true or false", name);
+        return false;
+    }
+    *out = yes;
+    return true;
+}
+
+uint64_t bp_request_number(const bp_request *request, size_t capture)
+{
+    uint64_t value = 0;
+    bool valid = bp_count_parse(&value, request->capture[capture]);
+    assert(valid);
+    (void)valid;
+    return value;
+}
+
+/* Deepest nesting of brackets outside strings. Jansson recurses once for each. */
+static size_t nesting(const char *text, size_t size)
+{
+    size_t depth = 0, deepest = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > deepest)
+                deepest = depth;
+        } else if ((c == ']' || c == '}') && depth > 0) {
+            depth--;
+        }
+    }
+    return deepest;
+}
+
+bool bp_request_parse_json(bp_request *request)
+{
+    if (nesting(request->body, request->body_size) > NESTING_LIMIT) {
+        bp_answer_problem(request, 400, "the JSON is nested deeper than %d levels", NESTING_LIMIT);
+        return false;
+    }
+    json_error_t error;
+    request->json = json_loadb(request->body ? request->body : "", request->body_size,
+                               JSON_REJECT_DUPLICATES, &error);
+    free(request->body);
+    request->body = NULL;
+    if (request->json)
+        return true;
+    if (json_error_code(&error) == json_error_out_of_memory)
+        bp_answer_no_memory(request);
+    else
+        bp_answer_problem(request, 400, "the body is not JSON: line %d, column %d: %s", error.line,
+                          error.column, error.text);
+    return false;
+}
+
+/* ---- waiting ---- */
+
+void bp_request_await(bp_request *request, bp_request_step *next, bool stoppable)
+{
+    bp_request_hold(request);
+    request->step = next;
+    pthread_mutex_lock(&request->http->mutex);
+    request->awaiting = true;
+    request->wake_at_stop = stoppable;
+    pthread_mutex_unlock(&request->http->mutex);
+}
+
+void bp_request_suspend_locked(bp_request *request)
+{
+    bp_http *http = request->http;
+    bp_connection_allow_forever(request->record);
+    request->waited_ms -= bp_connection_now_ms();
+    request->suspended = true;
+    request->suspended_here = true;
+    request->previous = NULL;
+    request->following = http->suspended;
+    if (http->suspended)
+        http->suspended->previous = request;
+    http->suspended = request;
+    MHD_suspend_connection(request->connection);
+}
+
+void bp_request_resume_locked(bp_request *request)
+{
+    bp_http *http = request->http;
+    if (!request->suspended)
+        return;
+    request->suspended = false;
+    if (request->previous)
+        request->previous->following = request->following;
+    else
+        http->suspended = request->following;
+    if (request->following)
+        request->following->previous = request->previous;
+    request->waited_ms += bp_connection_now_ms();
+    MHD_resume_connection(request->connection);
+}
+
+void bp_request_wake(bp_request *request)
+{
+    bp_http *http = request->http;
+    pthread_mutex_lock(&http->mutex);
+    request->awaiting = false;
+    bp_request_resume_locked(request);
+    pthread_mutex_unlock(&http->mutex);
+    bp_request_release(request);
+}
+
+void bp_request_run_aside(bp_request *request, bp_request_step *step)
+{
+    bp_request_await(request, NULL, false);
+    request->aside.request = request;
+    request->aside.step = step;
+    if (bp_mailbox_try_send(request->http->aside_box, &request->aside.message))
+        return;
+    bp_request_wake(request);
+    bp_answer_problem(request, 503, "too much work is waiting; try again");
+}
+
+void bp_request_reply(void *context, int64_t id, bp_status status, const bp_error *error)
+{
+    bp_request *request = context;
+    request->result_id = id;
+    request->result_status = status;
+    if (error)
+        request->result_error = *error;
+    request->result_error.status = status;
+    bp_request_wake(request);
+}
+
+bool bp_request_stopping(const bp_request *request)
+{
+    pthread_mutex_lock(&request->http->mutex);
+    bool stopping = request->http->stopping;
+    pthread_mutex_unlock(&request->http->mutex);
+    return stopping;
+}

@@ -1,0 +1,157 @@
+/* One request, from its header to its answer.
+ *
+ *   OPEN ──► BODY ──► RUN ──► ANSWERED
+ *     │        │      │ ▲
+ *     │        │      ▼ │ (a step awaits something and is woken)
+ *     │        │    WAITING
+ *     └────────┴──► DISCARD ──► ANSWERED     (refused; the body is read and dropped first)
+ *
+ * A handler is a step: it either answers (exactly one of the bp_answer functions) or calls
+ * bp_request_await and hands the request to whoever calls bp_request_wake, any thread, once. The
+ * next step then runs on the HTTP thread again.
+ *
+ * Counted: libmicrohttpd holds one reference until the request has ended, an awaited callback
+ * another. A callback that comes when the client or the whole HTTP side has gone finds the request
+ * there, and nothing happens. All waiting is under one mutex of the server, which is taken before any
+ * of libmicrohttpd's. */
+#ifndef BP_SERVER_HTTP_REQUEST_H
+#define BP_SERVER_HTTP_REQUEST_H
+
+#include <jansson.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+
+#include "server/http/connection_table.h"
+#include "server/http/http.h"
+#include "server/http/request_checks.h"
+#include "server/http/route_table.h"
+
+enum { BP_QUERY_LIMIT = 8 };
+
+typedef void bp_request_step(bp_request *request);
+
+typedef enum bp_request_phase {
+    BP_REQUEST_BODY,
+    BP_REQUEST_RUN,
+    BP_REQUEST_DISCARD,
+    BP_REQUEST_ANSWERED
+} bp_request_phase;
+
+typedef struct bp_query_value {
+    char *name, *value; /* decoded; owned */
+} bp_query_value;
+
+/* Work for the helper thread. */
+typedef struct bp_aside {
+    bp_message message; /* first */
+    bp_request *request;
+    bp_request_step *step;
+} bp_aside;
+
+struct bp_request {
+    _Atomic unsigned references;
+    bp_http *http; /* counted */
+    const bp_services *services;
+    struct MHD_Connection *connection; /* while libmicrohttpd holds its reference */
+    bp_connection *record;             /* the same; may be NULL */
+
+    const bp_route *route;    /* NULL: refused before it was known */
+    char path[BP_PATH_LIMIT]; /* cut and decoded; captures point into it */
+    char *instance;           /* path as sent */
+    size_t capture_count;
+    const char *capture[BP_CAPTURE_LIMIT];
+    size_t query_count;
+    bp_query_value query[BP_QUERY_LIMIT];
+    bp_headers headers; /* values borrowed from the connection: HTTP thread only */
+    bool is_v2;         /* faults as {"error": …} */
+
+    bp_request_phase phase;
+    uint64_t body_length;          /* announced; UINT64_MAX: chunked */
+    uint64_t received;             /* bytes so far */
+    int64_t started_ms, waited_ms; /* monotonic start; time that the daemon took */
+    char *body;
+    size_t body_size, body_room;
+
+    /* The answer, until it is queued. */
+    struct MHD_Response *response;
+    unsigned status;
+    size_t response_bytes;
+    const char *answer_text; /* the body of response, when it is a problem */
+    bool close;
+
+    bool suspended_here; /* by the call of libmicrohttpd that is in progress */
+
+    /* Under the server's mutex. */
+    bool awaiting;  /* between await and wake */
+    bool suspended; /* in the server's list, and in libmicrohttpd */
+    bp_request *previous, *following;
+    bool wake_at_stop; /* waits for news that may never come (metrics) rather than for a commit */
+
+    bp_request_step *step; /* next */
+    bp_aside aside;
+
+    /* What an awaited callback brought: written before wake, read after. */
+    int64_t result_id;
+    bp_status result_status;
+    bp_error result_error;
+    json_t *result_document;
+    bool result_created;
+
+    bp_upload *upload; /* HTTP thread only, like upload_open: neither ended nor aborted */
+    bool upload_open;
+    /* Under the server's mutex: its result is there; room was called since it was last found full. */
+    bool upload_done, upload_room;
+
+    json_t *json; /* a handler's own, freed with the request */
+};
+
+/* ---- parameters ---- */
+
+/* Value of a query parameter, or NULL. */
+const char *bp_request_query(const bp_request *request, const char *name);
+/* Reads a whole number in [minimum, maximum], `fallback` when absent. False: answered with 400. */
+BP_CHECK_RESULT bool bp_request_count(uint64_t *out, bp_request *request, const char *name,
+                                      uint64_t minimum, uint64_t maximum, uint64_t fallback);
+/* "true" and "false". */
+BP_CHECK_RESULT bool bp_request_flag(bool *out, bp_request *request, const char *name);
+/* A captured number; route_table has checked it. */
+uint64_t bp_request_number(const bp_request *request, size_t capture);
+/* Parses the body into request->json. False: answered with 400. */
+BP_CHECK_RESULT bool bp_request_parse_json(bp_request *request);
+
+/* ---- waiting ---- */
+
+/* Before the call that will lead to bp_request_wake: takes a reference for it. stoppable: the wait is
+ * for news, and ends when the daemon stops. */
+void bp_request_await(bp_request *request, bp_request_step *next, bool stoppable);
+/* Once for each await, any thread; gives up its reference. */
+void bp_request_wake(bp_request *request);
+/* Runs step on the helper thread, for work of more than a few milliseconds; step must answer. */
+void bp_request_run_aside(bp_request *request, bp_request_step *step);
+/* bp_job_reply: keeps the outcome and wakes. */
+void bp_request_reply(void *context, int64_t id, bp_status status, const bp_error *error);
+/* Did the daemon stop while this waited? */
+bool bp_request_stopping(const bp_request *request);
+
+/* ---- answers: any thread ---- */
+
+/* Takes body (malloc) and ownership of it; NULL stands for "no memory". */
+void bp_answer_bytes(bp_request *request, unsigned status, void *body, size_t size,
+                     const char *type);
+/* Takes document; NULL stands for "no memory". */
+void bp_answer_json(bp_request *request, unsigned status, json_t *document);
+/* bytes of static lifetime or that live as long as the server; etag with its quotes. 304 when the
+ * client has it. HTTP thread only. */
+void bp_answer_static(bp_request *request, const char *bytes, size_t size, const char *type,
+                      const char *etag);
+void bp_answer_empty(bp_request *request, unsigned status);
+/* Adds a header to the answer that was just made. */
+void bp_answer_header(bp_request *request, const char *name, const char *value);
+
+/* ---- life ---- */
+
+bp_request *bp_request_create(bp_http *http, struct MHD_Connection *connection);
+void bp_request_hold(bp_request *request);
+void bp_request_release(bp_request *request);
+
+#endif

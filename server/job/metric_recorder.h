@@ -1,0 +1,44 @@
+/* A run's metric points on their way to the store: gathered in memory, sent in groups, compared instead
+ * of sent where an earlier run of the same job has stored them already.
+ *
+ * One thread, the trainer's. At most one group is on its way; meanwhile points gather, so a slow disk
+ * holds training up only when a whole group has filled behind one that is not yet written. */
+#ifndef BP_SERVER_JOB_METRIC_RECORDER_H
+#define BP_SERVER_JOB_METRIC_RECORDER_H
+
+#include <jansson.h>
+
+#include "server/job/progress_board.h"
+#include "server/store/metric_store.h"
+#include "server/store/store.h"
+
+enum { BP_POINT_GROUP_LIMIT = 1000, BP_POINT_INTERVAL_MS = 100 };
+
+typedef struct bp_metric_recorder bp_metric_recorder;
+
+/* Finds what an earlier run has stored. committed is called on the store thread with the last seq that
+ * is on the disk. */
+BP_CHECK_RESULT bp_status bp_metric_recorder_create(
+    bp_metric_recorder **out, bp_store *store, int64_t job,
+    void (*committed)(void *context, int64_t job, uint64_t seq), void *context, bp_error *error);
+
+/* Takes the next point: its step, epoch, present and values; seq and time are the recorder's.
+ * BP_CONFLICT: differs from what the earlier run stored in its place. Errors of earlier groups. */
+BP_CHECK_RESULT bp_status bp_metric_recorder_add(bp_metric_recorder *recorder,
+                                                 const bp_metric_point *point, bp_error *error);
+
+/* Sends what has gathered, with the progress, when the last sending is long enough ago and over. */
+BP_CHECK_RESULT bp_status bp_metric_recorder_tick(bp_metric_recorder *recorder,
+                                                  const bp_progress *progress, uint64_t now_ns,
+                                                  bp_error *error);
+
+/* Sends all and waits until it is on the disk. */
+BP_CHECK_RESULT bp_status bp_metric_recorder_flush(bp_metric_recorder *recorder,
+                                                   const bp_progress *progress, bp_error *error);
+
+/* {"latest", "best"} of the job's "metrics": values by name. A new reference; NULL: no memory. */
+json_t *bp_metric_recorder_summary(const bp_metric_recorder *recorder);
+
+void bp_metric_recorder_free(bp_metric_recorder *recorder); /* waits for the group; accepts NULL */
+
+#endif

@@ -1,0 +1,217 @@
+#include "server/store/job_store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "server/store/database.h"
+
+/* How long a repeated request gets the first answer: well beyond any client's retries. */
+static const int64_t idempotency_lifetime_us = 24ll * 3600 * 1000000;
+
+static void bind_text(sqlite3_stmt *statement, int index, const char *text)
+{
+    if (text)
+        sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
+    else
+        sqlite3_bind_null(statement, index);
+}
+
+/* Runs a bound statement to its end and finalizes it. */
+static bp_status finish(sqlite3_stmt *statement, bp_error *error)
+{
+    const bp_status status = bp_database_step_done(statement, error);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static bp_status find_key(int64_t *out_id, bool *out_known, sqlite3 *database,
+                          const bp_new_job *job, bp_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bp_status status = bp_database_prepare(
+        &statement, database,
+        "SELECT body_sha256, json_extract(answer, '$.id') FROM idempotency_keys "
+        "WHERE key = ?1 AND route = ?2 AND created >= ?3",
+        error);
+    if (status != BP_OK)
+        return status;
+    bind_text(statement, 1, job->idempotency_key);
+    bind_text(statement, 2, job->idempotency_route);
+    sqlite3_bind_int64(statement, 3, job->now_us - idempotency_lifetime_us);
+    const int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        const char *body = (const char *)sqlite3_column_text(statement, 0);
+        if (body && strcmp(body, job->body_sha256) == 0) {
+            *out_id = sqlite3_column_int64(statement, 1);
+            *out_known = true;
+        } else {
+            status = bp_error_set(error, BP_INVALID, "Idempotency-Key",
+                                  "this key was used with another body");
+        }
+    } else if (code != SQLITE_DONE) {
+        status = bp_database_error(database, code, "looking up a key", error);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static bp_status keep_key(sqlite3 *database, const bp_new_job *job, int64_t id, bp_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bp_status status = bp_database_prepare(
+        &statement, database, "DELETE FROM idempotency_keys WHERE created < ?1", error);
+    if (status != BP_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, job->now_us - idempotency_lifetime_us);
+    status = finish(statement, error);
+    if (status == BP_OK)
+        status = bp_database_prepare(
+            &statement, database,
+            "INSERT INTO idempotency_keys (key, route, body_sha256, status, location, answer, "
+            "created) VALUES (?1, ?2, ?3, 201, ?4, ?5, ?6)",
+            error);
+    if (status != BP_OK)
+        return status;
+    char location[64], answer[64];
+    snprintf(location, sizeof location, "/api/v1/jobs/%lld", (long long)id);
+    snprintf(answer, sizeof answer, "{\"id\":%lld}", (long long)id);
+    bind_text(statement, 1, job->idempotency_key);
+    bind_text(statement, 2, job->idempotency_route);
+    bind_text(statement, 3, job->body_sha256);
+    bind_text(statement, 4, location);
+    bind_text(statement, 5, answer);
+    sqlite3_bind_int64(statement, 6, job->now_us);
+    return finish(statement, error);
+}
+
+static bp_status insert_need(sqlite3 *database, int64_t id, const bp_job_need *need,
+                             bp_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    const bp_status status = bp_database_prepare(
+        &statement, database,
+        "INSERT INTO job_datasets (job_id, part, dataset_version_id) SELECT ?1, ?2, id "
+        "FROM dataset_versions WHERE dataset = ?3 AND sha256 = ?4 ORDER BY version DESC LIMIT 1",
+        error);
+    if (status != BP_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    bind_text(statement, 2, need->part);
+    bind_text(statement, 3, need->name);
+    bind_text(statement, 4, need->sha256);
+    const bp_status outcome = finish(statement, error);
+    if (outcome == BP_OK && sqlite3_changes(database) == 0)
+        return bp_error_set(error, BP_CONFLICT, "/data",
+                            "the data set %s has gone while the job was submitted", need->name);
+    return outcome;
+}
+
+static bp_status insert_transition(sqlite3 *database, int64_t id, const char *from, const char *to,
+                                   const char *reason, int64_t now_us, bp_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    const bp_status status = bp_database_prepare(
+        &statement, database,
+        "INSERT INTO job_transitions (job_id, ordinal, time, from_state, to_state, reason) "
+        "SELECT ?1, count(*), ?2, ?3, ?4, ?5 FROM job_transitions WHERE job_id = ?1",
+        error);
+    if (status != BP_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    sqlite3_bind_int64(statement, 2, now_us);
+    bind_text(statement, 3, from);
+    bind_text(statement, 4, to);
+    bind_text(statement, 5, reason);
+    return finish(statement, error);
+}
+
+bp_status bp_job_store_insert(int64_t *out_id, bool *out_known, sqlite3 *database,
+                              const bp_new_job *job, bp_error *error)
+{
+    int64_t id = 0;
+    bool known = false;
+    bp_status status = BP_OK;
+    if (job->idempotency_key[0])
+        status = find_key(&id, &known, database, job, error);
+    if (status == BP_OK && !known) {
+        sqlite3_stmt *statement = NULL;
+        status = bp_database_prepare(
+            &statement, database,
+            "INSERT INTO jobs (name, state, priority, specification, warnings, memory_bytes, "
+            "created) VALUES (?1, 'queued', ?2, ?3, ?4, ?5, ?6)",
+            error);
+        if (status == BP_OK) {
+            bind_text(statement, 1, job->name);
+            sqlite3_bind_int64(statement, 2, job->priority);
+            bind_text(statement, 3, job->specification);
+            bind_text(statement, 4, job->warnings);
+            sqlite3_bind_int64(statement, 5, (sqlite3_int64)job->memory_bytes);
+            sqlite3_bind_int64(statement, 6, job->now_us);
+            status = finish(statement, error);
+        }
+        if (status == BP_OK)
+            id = sqlite3_last_insert_rowid(database);
+        for (size_t i = 0; i < sizeof job->needs / sizeof *job->needs && status == BP_OK; i++)
+            if (job->needs[i].name)
+                status = insert_need(database, id, &job->needs[i], error);
+        if (status == BP_OK)
+            status =
+                insert_transition(database, id, NULL, "queued", "submitted", job->now_us, error);
+        if (status == BP_OK && job->idempotency_key[0])
+            status = keep_key(database, job, id, error);
+    }
+    if (status != BP_OK)
+        return status;
+    *out_id = id;
+    *out_known = known;
+    return BP_OK;
+}
+
+bp_status bp_job_store_move(sqlite3 *database, const bp_transition *transition, bp_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bp_status status = bp_database_prepare(
+        &statement, database,
+        "UPDATE jobs SET state = ?3, reason = ?4, restarts = restarts + ?5, "
+        "started = CASE WHEN ?6 THEN coalesce(started, ?8) ELSE started END, "
+        "finished = CASE WHEN ?7 THEN ?8 ELSE finished END WHERE id = ?1 AND state = ?2",
+        error);
+    if (status != BP_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, transition->id);
+    bind_text(statement, 2, transition->from);
+    bind_text(statement, 3, transition->to);
+    bind_text(statement, 4, transition->reason);
+    sqlite3_bind_int(statement, 5, transition->counts_restart);
+    sqlite3_bind_int(statement, 6, transition->begins);
+    sqlite3_bind_int(statement, 7, transition->finishes);
+    sqlite3_bind_int64(statement, 8, transition->now_us);
+    status = bp_database_step_done(statement, error);
+    /* sqlite3_changes does not count what the trigger deletes. */
+    const int changed = sqlite3_changes(database);
+    sqlite3_finalize(statement);
+    if (status == BP_OK && changed != 1)
+        status = bp_error_set(error, BP_INTERNAL, NULL, "job %lld is not %s",
+                              (long long)transition->id, transition->from);
+    if (status == BP_OK)
+        status = insert_transition(database, transition->id, transition->from, transition->to,
+                                   transition->reason, transition->now_us, error);
+    return status;
+}
+
+bp_status bp_job_store_progress(sqlite3 *database, int64_t id, uint64_t epoch, uint64_t step,
+                                uint64_t steps, const char *metrics, bp_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    const bp_status status = bp_database_prepare(
+        &statement, database,
+        "UPDATE jobs SET epoch = ?2, step = ?3, steps = ?4, metrics = ?5 WHERE id = ?1", error);
+    if (status != BP_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)epoch);
+    sqlite3_bind_int64(statement, 3, (sqlite3_int64)step);
+    sqlite3_bind_int64(statement, 4, (sqlite3_int64)steps);
+    bind_text(statement, 5, metrics);
+    return finish(statement, error);
+}

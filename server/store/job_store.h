@@ -1,0 +1,50 @@
+/* Jobs in the database: what the store thread writes. All functions run in the transaction of a write. */
+#ifndef BP_SERVER_STORE_JOB_STORE_H
+#define BP_SERVER_STORE_JOB_STORE_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+#include "schema/dataset/dataset_info.h"
+
+/* A data set that a new job needs; name NULL: the part has none. */
+typedef struct bp_job_need {
+    const char *part, *name, *sha256;
+} bp_job_need;
+
+typedef struct bp_new_job {
+    const char *name, *specification, *warnings; /* the latter two JSON */
+    int64_t priority, now_us;
+    uint64_t memory_bytes;
+    bp_job_need needs[3];
+    const char *idempotency_key; /* "" : none */
+    const char *idempotency_route, *body_sha256;
+} bp_new_job;
+
+/* Enters a queued job with its first transition. *out_known: its idempotency key had been seen with
+ * the same body, *out_id is the first job's and nothing was written. BP_INVALID at "Idempotency-Key",
+ * BP_CONFLICT (a data set has gone). */
+BP_CHECK_RESULT bp_status bp_job_store_insert(int64_t *out_id, bool *out_known, sqlite3 *database,
+                                              const bp_new_job *job, bp_error *error);
+
+typedef struct bp_transition {
+    int64_t id;
+    const char *from, *to; /* states; BP_INTERNAL when the job is not in `from` */
+    const char *reason;    /* NULL: none; kept as the job's reason */
+    int64_t now_us;
+    bool begins;   /* sets `started` where it is not set */
+    bool finishes; /* sets `finished` */
+    bool counts_restart;
+} bp_transition;
+
+BP_CHECK_RESULT bp_status bp_job_store_move(sqlite3 *database, const bp_transition *transition,
+                                            bp_error *error);
+
+/* The progress and metrics (JSON) that the job's document shows. */
+BP_CHECK_RESULT bp_status bp_job_store_progress(sqlite3 *database, int64_t id, uint64_t epoch,
+                                                uint64_t step, uint64_t steps, const char *metrics,
+                                                bp_error *error);
+
+#endif

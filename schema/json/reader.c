@@ -163,7 +163,7 @@ static bool is_plain(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-bool bp_name_is_valid(const char *name)
+bool bp_reader_name_is_valid(const char *name)
 {
     size_t length = 0;
     for (; name[length]; length++)
@@ -180,7 +180,7 @@ void bp_read_name(bp_reader *reader, const bp_place *place, const json_t *value,
     const char *name = json_string_value(value);
     if (!name)
         bp_reader_fault_kind(reader, place, "a string", value);
-    else if (!bp_name_is_valid(name))
+    else if (!bp_reader_name_is_valid(name))
         bp_reader_fault(reader, place, BP_INVALID,
                         "must be a name: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or a "
                         "digit");

@@ -114,7 +114,7 @@ void bp_read_json(bp_reader *reader, const bp_place *place, const json_t *value,
 void bp_reader_fault_range(bp_reader *reader, const bp_place *place, const bp_real_range *range,
                            bool whole, double got);
 
-bool bp_name_is_valid(const char *name);
+bool bp_reader_name_is_valid(const char *name);
 
 /* Names from outside may be long: for "%.*s", enough bytes of one to be recognised, whole characters
  * only. */

@@ -1,11 +1,13 @@
 /* Samples a second of training steps on made-up data; compare figures within one run only.
- *   bench_train [SECONDS]   time for each line, 1 by default
+ *   bench_train [SECONDS [CASE [THREADS]]]   time for each figure, 1 by default; only the cases whose
+ *                                            name begins so; 1 or 2 threads only
  * Cases: a is 784-128-10, ReLU, softmax cross-entropy, momentum, 20,000 rows; d are tiny networks of
  * batch 16 (30-16-1 and 4-8-3). All float32, shuffled. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "core/initializer/initializer.h"
@@ -117,13 +119,19 @@ int main(int argument_count, char **arguments)
         {"d, 30-16-1", 20000, 30, 16, 1, 16, "sigmoid", "mean_squared_error"},
         {"d, 4-8-3", 20000, 4, 8, 3, 16, "tanh", "softmax_cross_entropy"},
     };
+    const char *only = argument_count > 2 ? arguments[2] : "";
+    const int threads = argument_count > 3 ? atoi(arguments[3]) : 0;
     support_pool *pool = support_pool_open(2);
     const bp_parallel two = support_pool_parallel(pool);
     printf("%s, samples a second\n%-14s %14s %14s\n", bp_isa_name(bp_isa_detect()), "case",
            "1 thread", "2 threads");
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        printf("%-14s %14.0f %14.0f\n", cases[i].name, samples_per_second(&cases[i], NULL, seconds),
-               samples_per_second(&cases[i], &two, seconds));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (strncmp(cases[i].name, only, strlen(only)) != 0)
+            continue;
+        printf("%-14s %14.0f %14.0f\n", cases[i].name,
+               threads == 2 ? NAN : samples_per_second(&cases[i], NULL, seconds),
+               threads == 1 ? NAN : samples_per_second(&cases[i], &two, seconds));
+    }
     support_pool_close(pool);
     return 0;
 }

@@ -1,0 +1,196 @@
+/* Memory: nothing is allocated after creation, creation takes what measuring said, and every
+ * allocation may fail. The linker wraps the allocator's calls in core and here. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "core/schedule/schedule.h"
+#include "tests/core/support_network.h"
+
+static size_t call_count, byte_count, free_count;
+static size_t fail_at; /* which allocation fails, counted from 1; 0: none */
+
+static bool counted(size_t bytes)
+{
+    call_count++;
+    byte_count += bytes;
+    return call_count != fail_at;
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return counted(size) ? __real_malloc(size) : NULL;
+}
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return counted(count * size) ? __real_calloc(count, size) : NULL;
+}
+
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size)
+{
+    return counted(size) ? __real_realloc(old, size) : NULL;
+}
+
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return counted(size) ? __real_aligned_alloc(alignment, size) : NULL;
+}
+
+void __real_free(void *old);
+void __wrap_free(void *old);
+void __wrap_free(void *old)
+{
+    free_count += old != NULL;
+    __real_free(old);
+}
+
+static void start_counting(void)
+{
+    call_count = byte_count = free_count = fail_at = 0;
+}
+
+enum { ROWS = 100, IN = 784, HIDDEN = 128, OUT = 10, BATCH = 32 };
+
+typedef struct fixture {
+    bp_layer_spec layers[2];
+    bp_training_spec spec;
+    float features[ROWS * IN];
+    float value[ROWS * OUT];
+    int32_t label[ROWS];
+    bp_examples examples;
+} fixture;
+
+static fixture *fixture_of(bool shuffle, const char *loss)
+{
+    static fixture f;
+    f.layers[0] = support_dense(HIDDEN, "sigmoid");
+    f.layers[1] = support_dense(OUT, "identity");
+    f.spec = (bp_training_spec){.network = support_network_spec(f.layers, 2, IN, BATCH, loss),
+                                .optimizer = support_choice(&bp_optimizer_family, "momentum"),
+                                .schedule = support_choice(&bp_schedule_family, "constant"),
+                                .epochs = 1000,
+                                .batch_size = BATCH,
+                                .shuffle = shuffle};
+    f.spec.network.dtype = BP_FLOAT32;
+    support_values(f.features, BP_FLOAT32, ROWS * IN, 1);
+    support_values(f.value, BP_FLOAT32, ROWS * OUT, 1);
+    support_labels(f.label, ROWS, OUT, 2);
+    f.examples = (bp_examples){
+        .row_count = ROWS, .features = f.features, .label = f.label, .value = f.value};
+    return &f;
+}
+
+static void test_step_and_evaluation(void **state)
+{
+    (void)state;
+    const char *const losses[] = {"softmax_cross_entropy", "mean_squared_error"};
+    for (size_t which = 0; which < 4; which++) {
+        fixture *f = fixture_of(which % 2, losses[which / 2]);
+        bp_trainer *trainer = NULL;
+        start_counting();
+        assert_int_equal(bp_trainer_create(&trainer, &f->spec, &f->examples, NULL, NULL), BP_OK);
+        assert_true(call_count > 0); /* the counters count */
+        start_counting();
+        bp_step_report report;
+        for (size_t step = 0; step < 100; step++)
+            bp_trainer_step(trainer, step % 2, &report);
+        bp_trainer_evaluate(trainer, &f->examples);
+        assert_int_equal(call_count, 0);
+        assert_int_equal(free_count, 0);
+        assert_true(report.finite);
+        bp_trainer_free(trainer);
+        assert_true(free_count > 0);
+    }
+}
+
+static void test_prediction(void **state)
+{
+    (void)state;
+    fixture *f = fixture_of(true, "softmax_cross_entropy");
+    bp_network_spec spec = f->spec.network;
+    bp_network *own = support_network_create(&spec), *shared = NULL;
+    spec.use = BP_USE_PREDICTION;
+    assert_int_equal(bp_network_create_shared(&shared, &spec, bp_network_parameters(own), NULL),
+                     BP_OK);
+    start_counting();
+    for (size_t rows = 1; rows <= BATCH; rows++) {
+        bp_network_forward(shared, NULL, f->features, rows, false);
+        bp_network_shown_output(shared);
+    }
+    assert_int_equal(call_count + free_count, 0);
+    bp_network_free(shared);
+    bp_network_free(own);
+}
+
+static void test_measured_is_allocated(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < 8; which++) {
+        fixture *f =
+            fixture_of(which & 1, which & 2 ? "softmax_cross_entropy" : "mean_squared_error");
+        f->spec.network.keep_z = which & 4;
+        size_t bytes;
+        bp_network_size size;
+        bp_trainer *trainer = NULL;
+        start_counting();
+        assert_int_equal(bp_trainer_measure(&bytes, &size, &f->spec, ROWS, NULL), BP_OK);
+        assert_int_equal(call_count, 0);
+        assert_int_equal(bp_trainer_create(&trainer, &f->spec, &f->examples, NULL, NULL), BP_OK);
+        assert_int_equal(byte_count, bytes);
+        bp_trainer_free(trainer);
+
+        bp_network_spec spec = f->spec.network;
+        for (spec.use = BP_USE_TRAINING; spec.use <= BP_USE_PREDICTION; spec.use++) {
+            bp_network *network = NULL;
+            assert_int_equal(bp_network_measure(&size, &spec, NULL), BP_OK);
+            start_counting();
+            assert_int_equal(bp_network_create(&network, &spec, NULL), BP_OK);
+            assert_int_equal(byte_count, size.total_bytes);
+            bp_network_free(network);
+            assert_int_equal(free_count, call_count);
+        }
+    }
+}
+
+static void test_allocations_fail(void **state)
+{
+    (void)state;
+    fixture *f = fixture_of(true, "softmax_cross_entropy");
+    bp_trainer *trainer = NULL;
+    for (size_t n = 1; !trainer; n++) {
+        bp_error error = {.status = BP_OK};
+        start_counting();
+        fail_at = n;
+        if (bp_trainer_create(&trainer, &f->spec, &f->examples, NULL, &error) == BP_OK)
+            assert_true(n > 1);
+        else {
+            assert_int_equal(error.status, BP_NO_MEMORY);
+            assert_int_equal(free_count, call_count - 1);
+        }
+    }
+    bp_trainer_free(trainer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_step_and_evaluation),
+        cmocka_unit_test(test_prediction),
+        cmocka_unit_test(test_measured_is_allocated),
+        cmocka_unit_test(test_allocations_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "core/initializer/initializer.h"
+#include "tests/core/support_kernels.h"
 
 bp_choice support_choice(const bp_family *family, const char *name)
 {
@@ -52,24 +53,16 @@ bp_network *support_network_create(const bp_network_spec *spec)
     return network;
 }
 
-static uint64_t next_bits(uint64_t *state) /* splitmix64: Steele, Lea & Flood 2014 */
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
 void support_values(void *out, bp_dtype dtype, size_t count, uint64_t seed)
 {
     for (size_t index = 0; index < count; index++)
-        support_set(out, dtype, index, (double)(next_bits(&seed) >> 11) * 0x1p-52 - 1);
+        support_set(out, dtype, index, (double)(support_bits(&seed) >> 11) * 0x1p-52 - 1);
 }
 
 void support_labels(int32_t *out, size_t count, size_t classes, uint64_t seed)
 {
     for (size_t index = 0; index < count; index++)
-        out[index] = (int32_t)(next_bits(&seed) % classes);
+        out[index] = (int32_t)(support_bits(&seed) % classes);
 }
 
 double support_at(const void *array, bp_dtype dtype, size_t index)

@@ -20,8 +20,8 @@ enum {
     CONNECTION_MEMORY_BYTES = 64 << 10, /* header and one piece of a body */
     THREAD_STACK_BYTES = 1 << 20,
     ASIDE_CAPACITY = 64,
-    DRAIN_MS = 3000, /* for answers in progress when stopping */
-    FORCED_MS = 2000 /* for those that had to be woken */
+    DRAIN_MS = 2000, /* for answers in progress when stopping */
+    FORCED_MS = 1000 /* for those that had to be woken */
 };
 
 bp_http_options bp_http_options_default(void)

@@ -156,6 +156,7 @@ void bp_request_await(bp_request *request, bp_request_step *next, bool stoppable
 void bp_request_suspend_locked(bp_request *request)
 {
     bp_http *http = request->http;
+    assert(!request->suspended);
     bp_connection_allow_forever(request->record);
     request->waited_ms -= bp_connection_now_ms();
     request->suspended = true;

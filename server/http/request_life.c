@@ -379,7 +379,7 @@ static enum MHD_Result run(bp_request *request)
                 request->route->body == BP_BODY_UPLOAD ? bp_upload_finish : request->route->handle;
     }
     /* While something is awaited, response is not this thread's to look at. */
-    while (may_go_on(request) && !request->response && request->step) {
+    while (!request->suspended_here && may_go_on(request) && !request->response && request->step) {
         bp_request_step *step = request->step;
         request->step = NULL;
         step(request);

@@ -127,6 +127,16 @@ bp_status bp_models_open(bp_models **out, bp_store *store, bp_isa isa, uint64_t 
     return BP_OK;
 }
 
+bp_store *bp_models_store(const bp_models *models)
+{
+    return models->store;
+}
+
+bp_isa bp_models_isa(const bp_models *models)
+{
+    return models->isa;
+}
+
 /* With the mutex held. */
 static void unlink_model(bp_models *models, bp_model *model)
 {

@@ -7,6 +7,10 @@
 
 enum { BP_PREDICTION_CHUNK = 64 }; /* rows of one pass */
 
+/* Where the cache reads from. */
+bp_store *bp_models_store(const bp_models *models);
+bp_isa bp_models_isa(const bp_models *models);
+
 /* A version as stored. */
 typedef struct bp_model_row {
     int64_t id;

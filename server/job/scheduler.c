@@ -180,7 +180,7 @@ static void start_run(bp_jobs *jobs, bp_job_entry *entry)
     }
     bp_log_error(BP_LOG_ERROR, "job cannot start", &error);
     entry->outcome = (bp_run_outcome){.end = BP_RUN_FAILED};
-    strncpy(entry->outcome.reason, error.message, sizeof entry->outcome.reason - 1);
+    memcpy(entry->outcome.reason, error.message, sizeof entry->outcome.reason);
     entry->run_ended = true;
 }
 

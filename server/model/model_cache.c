@@ -230,7 +230,7 @@ bp_status bp_models_borrow(bp_model **out, bp_models *models, const char *name, 
             return status;
         status = load(&model, models, &row, error);
         bp_model_info_free(row.info);
-        if (status != BP_OK)
+        if (!model)
             return status;
         keep(models, model);
     }

@@ -65,18 +65,14 @@ static const char *const documents[] = {
                                                    "['setosa', 'versicolor', 'virginica']")),
     DATASET(
         "birds", "a2", "10", "true",
-        CATEGORICAL("island", "10", "1", "2", "['Biscoe', 'Dream']") "," REAL(
-            "mass", "10",
-            "2") "," BOOLEAN("ringed", "10",
-                             "0") "," CATEGORICAL("sex", "10", "3", "2",
-                                                  "['female', 'male']") "," CATEGORICAL("kind",
-                                                                                        "10", "0",
-                                                                                        "2",
-                                                                                        "['Adelie',"
-                                                                                        " 'Gentoo'"
-                                                                                        "]") "," REAL("a/b~c",
-                                                                                                      "10",
-                                                                                                      "0")),
+        CATEGORICAL("island", "10", "1", "2", "['Biscoe', 'Dream']") "," REAL("mass", "10", "2") "," BOOLEAN(
+            "ringed", "10",
+            "0") "," CATEGORICAL("sex", "10", "3", "2",
+                                 "['female', 'male']") "," CATEGORICAL("kind", "10", "0", "2",
+                                                                       "['Adelie',"
+                                                                       " 'Gentoo'"
+                                                                       "]") "," REAL("a/b~c", "10",
+                                                                                     "0")),
     DATASET("images", "a3", "1000", "true",
             TENSOR("pixels", "1000", "[4, 4]") "," NUMERIC(
                 "digit", "1000", "0", "true", "10", "false",

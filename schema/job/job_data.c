@@ -140,7 +140,9 @@ static bool make_column(bp_job_work *work, bp_job_column *out, size_t index)
     *out = (bp_job_column){.name = bp_job_copy(work, column->name),
                            .index = index,
                            .type = work->types[index],
-                           .width = column->width};
+                           .width = column->width,
+                           .rank = column->rank};
+    memcpy(out->shape, column->shape, sizeof out->shape);
     return out->name != NULL;
 }
 

@@ -22,6 +22,8 @@ typedef struct bp_job_column {
     bp_column_type type;
     size_t width;          /* raw elements */
     size_t category_count; /* categorical: prepared elements */
+    size_t rank;           /* 0 unless a tensor */
+    size_t shape[BP_COLUMN_RANK_LIMIT];
 } bp_job_column;
 
 /* Sorted labels of a classification, or the categories of a categorical feature. */

@@ -8,6 +8,7 @@ typedef struct bp_model_info {
     char *name;
     uint64_t version;
     int64_t job; /* lineage */
+    char *dataset;
     char dataset_sha256[BP_SHA256_TEXT_SIZE];
     bp_task_kind task;
     size_t feature_count;
@@ -17,6 +18,8 @@ typedef struct bp_model_info {
     char **target_names;
     bp_labels classes;
     size_t target_width;
+    bool center;
+    bp_choice scaling, missing; /* how the preparation was fitted */
     bp_preparation preparation; /* fitted */
     bp_dtype dtype;
     size_t layer_count;

@@ -1,0 +1,63 @@
+/* What a prediction answers. */
+#include "schema/job/labels.h"
+#include "schema/json/json_text.h"
+#include "schema/model/model_info.h"
+
+static double element(const void *shown, bp_dtype dtype, size_t index)
+{
+    return dtype == BP_FLOAT32 ? (double)((const float *)shown)[index]
+                               : ((const double *)shown)[index];
+}
+
+static json_t *row_json(const void *shown, bp_dtype dtype, size_t first, size_t width)
+{
+    json_t *array = json_array();
+    for (size_t index = 0; array && index < width; index++)
+        if (json_array_append_new(array, bp_json_real(element(shown, dtype, first + index))) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+/* The label of the largest probability, the first among equals. */
+static json_t *label_json(const bp_model_info *info, const void *shown, size_t first)
+{
+    size_t best = 0;
+    for (size_t index = 1; index < info->classes.count; index++)
+        if (element(shown, info->dtype, first + index) > element(shown, info->dtype, first + best))
+            best = index;
+    return bp_label_json(&info->classes, best);
+}
+
+static json_t *prediction_json(const bp_model_info *info, const void *shown, size_t row)
+{
+    if (info->task == BP_TASK_CLASSIFICATION) {
+        size_t first = row * info->classes.count;
+        return json_pack("{s:o, s:o}", "label", label_json(info, shown, first), "probabilities",
+                         row_json(shown, info->dtype, first, info->classes.count));
+    }
+    size_t first = row * info->target_width;
+    if (info->target_width == 1)
+        return json_pack("{s:o}", "value", bp_json_real(element(shown, info->dtype, first)));
+    return json_pack("{s:o}", "value", row_json(shown, info->dtype, first, info->target_width));
+}
+
+json_t *bp_predict_answer_json(const bp_model_info *info, const void *shown, size_t count)
+{
+    json_t *predictions = json_array();
+    for (size_t row = 0; predictions && row < count; row++)
+        if (json_array_append_new(predictions, prediction_json(info, shown, row)) != 0) {
+            json_decref(predictions);
+            predictions = NULL;
+        }
+    json_t *answer =
+        json_pack("{s:s, s:I}", "model", info->name, "version", (json_int_t)info->version);
+    bool ok =
+        answer && (info->task != BP_TASK_CLASSIFICATION ||
+                   json_object_set_new(answer, "classes", bp_labels_json(&info->classes)) == 0);
+    if (json_object_set_new(answer, "predictions", predictions) == 0 && ok)
+        return answer;
+    json_decref(answer);
+    return NULL;
+}

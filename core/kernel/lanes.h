@@ -47,7 +47,76 @@ BP_INLINE void bp_lanes_store(bp_real *out, const bp_lanes *lanes, size_t count)
     }
 }
 
-/* The fixed tree: the upper half is added to the lower half until one lane is left. */
+/* The fixed tree: the upper half is joined to the lower half until one lane is left. Where registers
+ * can be halved it stays in them: through memory each level would wait for the one before. */
+#if defined(__AVX2__) && BP_VARIANT_BITS == 32
+BP_INLINE __m256 bp_lanes_lower(const bp_lanes *lanes)
+{
+#if defined(__AVX512F__)
+    return _mm512_castps512_ps256((__m512)lanes->part[0]);
+#else
+    return (__m256)lanes->part[0];
+#endif
+}
+
+BP_INLINE __m256 bp_lanes_upper(const bp_lanes *lanes)
+{
+#if defined(__AVX512F__)
+    return _mm512_extractf32x8_ps((__m512)lanes->part[0], 1);
+#else
+    return (__m256)lanes->part[1];
+#endif
+}
+
+BP_INLINE bp_real bp_lanes_sum(const bp_lanes *lanes)
+{
+    __m256 eight = _mm256_add_ps(bp_lanes_lower(lanes), bp_lanes_upper(lanes));
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+/* NaN never wins: the instruction gives its second operand then. */
+BP_INLINE bp_real bp_lanes_max(const bp_lanes *lanes)
+{
+    __m256 eight = _mm256_max_ps(bp_lanes_upper(lanes), bp_lanes_lower(lanes));
+    __m128 four = _mm_max_ps(_mm256_extractf128_ps(eight, 1), _mm256_castps256_ps128(eight));
+    __m128 two = _mm_max_ps(_mm_movehl_ps(four, four), four);
+    return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(two), two));
+}
+#elif defined(__AVX2__)
+BP_INLINE __m256d bp_lanes_lower(const bp_lanes *lanes)
+{
+#if defined(__AVX512F__)
+    return _mm512_castpd512_pd256((__m512d)lanes->part[0]);
+#else
+    return (__m256d)lanes->part[0];
+#endif
+}
+
+BP_INLINE __m256d bp_lanes_upper(const bp_lanes *lanes)
+{
+#if defined(__AVX512F__)
+    return _mm512_extractf64x4_pd((__m512d)lanes->part[0], 1);
+#else
+    return (__m256d)lanes->part[1];
+#endif
+}
+
+BP_INLINE bp_real bp_lanes_sum(const bp_lanes *lanes)
+{
+    __m256d four = _mm256_add_pd(bp_lanes_lower(lanes), bp_lanes_upper(lanes));
+    __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+BP_INLINE bp_real bp_lanes_max(const bp_lanes *lanes)
+{
+    __m256d four = _mm256_max_pd(bp_lanes_upper(lanes), bp_lanes_lower(lanes));
+    __m128d two = _mm_max_pd(_mm256_extractf128_pd(four, 1), _mm256_castpd256_pd128(four));
+    return _mm_cvtsd_f64(_mm_max_sd(_mm_unpackhi_pd(two, two), two));
+}
+#else
 BP_INLINE bp_real bp_lanes_sum(const bp_lanes *lanes)
 {
     bp_real lane[BP_LANE_COUNT];
@@ -68,6 +137,7 @@ BP_INLINE bp_real bp_lanes_max(const bp_lanes *lanes)
             lane[i] = lane[i] < lane[i + half] ? lane[i + half] : lane[i];
     return lane[0];
 }
+#endif
 
 /* accumulator ← f(accumulator, x[i]) in lane i mod lanes. f leaves an accumulator alone when x is
  * `fill`, which stands in for the elements past the end. */

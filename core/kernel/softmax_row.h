@@ -15,7 +15,16 @@ BP_INLINE bp_real bp_row_max(const bp_real *z, size_t width)
     return bp_lanes_max(&lanes);
 }
 
-/* Σ exp(z[i] − shift), at least 1 when shift is the maximum. Unless `power` is NULL it gets the
+/* e^x for x ≤ 0, NaN or −∞. Results that round to 0, those of lanes past the end of a row among them,
+ * are not computed: a product that underflows costs a hundred times another. */
+BP_INLINE bp_vector bp_vector_exp_below(bp_vector x)
+{
+    const bp_vector zero = bp_vector_set(0);
+    bp_bits vanishes = bp_vector_less_equal(x, bp_vector_set(BP_EXP_LOWEST));
+    return bp_vector_select(vanishes, zero, bp_vector_exp(bp_vector_select(vanishes, zero, x)));
+}
+
+/* Σ exp(z[i] − shift), at least 1; shift is the maximum. Unless `power` is NULL it gets the
  * exponentials; it may be z. */
 BP_INLINE bp_real bp_row_sum_exp(bp_real *power, const bp_real *z, size_t width, bp_real shift)
 {
@@ -24,7 +33,7 @@ BP_INLINE bp_real bp_row_sum_exp(bp_real *power, const bp_real *z, size_t width,
     for (size_t i = 0; i < width; i += BP_LANE_COUNT) {
         bp_lanes lanes = bp_lanes_load(z + i, width - i, lowest);
         for (size_t part = 0; part < BP_LANE_PARTS; part++) {
-            lanes.part[part] = bp_vector_exp(lanes.part[part] - shift);
+            lanes.part[part] = bp_vector_exp_below(lanes.part[part] - shift);
             sum.part[part] += lanes.part[part];
         }
         if (power)

@@ -21,7 +21,7 @@ typedef struct arena {
 } arena;
 
 struct bp_model {
-    _Atomic unsigned references;
+    unsigned references; /* changed by atomic operations only */
     bp_model_info *info;
     bp_isa isa;
     bp_network *owner; /* of the parameters; computes like the others, lives as long as the model */

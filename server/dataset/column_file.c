@@ -58,10 +58,10 @@ struct bp_column_writer {
     uint64_t size_bytes, written_bytes; /* header included */
     bp_sha256 hash;
     char sha256[BP_SHA256_TEXT_SIZE];
-    char path[PATH_BYTES]; /* of the temporary file */
+    char *path; /* of the temporary file */
     char *directory;
     size_t held_bytes;
-    unsigned char buffer[BUFFER_BYTES];
+    unsigned char *buffer; /* (BUFFER_BYTES) until finished: a wide table keeps many writers */
 };
 
 static bp_status flush(bp_column_writer *writer, bp_error *error)
@@ -107,9 +107,15 @@ bp_status bp_column_writer_open(bp_column_writer **out, const char *directory,
 {
     bp_column_writer *writer = malloc(sizeof *writer);
     char *copy = strdup(directory);
-    if (!writer || !copy) {
+    unsigned char *buffer = malloc(BUFFER_BYTES);
+    char *path = NULL;
+    if (asprintf(&path, "%s/tmp/column-XXXXXX", directory) < 0)
+        path = NULL;
+    if (!writer || !copy || !buffer || !path) {
+        free(path);
         free(writer);
         free(copy);
+        free(buffer);
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for writing a column");
     }
     writer->file = -1;
@@ -119,13 +125,13 @@ bp_status bp_column_writer_open(bp_column_writer **out, const char *directory,
     writer->written_bytes = 0;
     writer->held_bytes = 0;
     writer->directory = copy;
+    writer->buffer = buffer;
+    writer->path = path;
     bp_sha256_begin(&writer->hash);
-    bp_status status = path_of(writer->path, directory, "tmp", "column-XXXXXX", error);
-    if (status == BP_OK) {
-        writer->file = mkostemp(writer->path, O_CLOEXEC);
-        if (writer->file < 0)
-            status = bp_file_error(error, errno, "make a temporary file");
-    }
+    bp_status status = BP_OK;
+    writer->file = mkostemp(writer->path, O_CLOEXEC);
+    if (writer->file < 0)
+        status = bp_file_error(error, errno, "make a temporary file");
     if (status == BP_OK) {
         unsigned char header[BP_COLUMN_HEADER_BYTES];
         make_header(header, layout);
@@ -160,6 +166,8 @@ bp_status bp_column_writer_finish(bp_column_writer *writer, char out_sha256[BP_S
     writer->file = -1;
     if (closed != 0)
         return bp_file_error(error, errno, "close a column file");
+    free(writer->buffer);
+    writer->buffer = NULL;
     bp_sha256_finish(&writer->hash, writer->sha256);
     memcpy(out_sha256, writer->sha256, BP_SHA256_TEXT_SIZE);
     writer->finished = true;
@@ -205,8 +213,10 @@ void bp_column_writer_free(bp_column_writer *writer)
         return;
     if (writer->file >= 0)
         close(writer->file);
-    if (!writer->published && (writer->file >= 0 || writer->finished))
+    if (!writer->published)
         unlink(writer->path);
+    free(writer->buffer);
+    free(writer->path);
     free(writer->directory);
     free(writer);
 }

@@ -1,0 +1,253 @@
+#include "server/dataset/catalogue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/clock.h"
+#include "server/base/sha256.h"
+#include "server/dataset/element_size.h"
+#include "server/store/database.h"
+
+bp_status bp_catalogue_info_at(bp_dataset_info **out, sqlite3_stmt *statement, int column,
+                               bp_error *error)
+{
+    const char *text = (const char *)sqlite3_column_text(statement, column);
+    const int length = sqlite3_column_bytes(statement, column);
+    if (!text)
+        return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a data set's document");
+    json_t *json = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, NULL);
+    if (!json)
+        return bp_error_set(error, BP_CORRUPT, NULL,
+                            "the stored document of a data set cannot be read");
+    bp_status status = bp_dataset_info_parse(out, json, error);
+    json_decref(json);
+    return status;
+}
+
+bp_status bp_catalogue_find(bp_dataset_info **out, sqlite3 *database, const char *name,
+                            const char *sha256, bp_error *error)
+{
+    sqlite3_stmt *statement;
+    bp_status status = bp_database_prepare(
+        &statement, database,
+        "SELECT info FROM dataset_versions WHERE dataset = ?1 AND (?2 IS NULL OR sha256 = ?2) "
+        "ORDER BY version DESC LIMIT 1",
+        error);
+    if (status != BP_OK)
+        return status;
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    if (sha256 && *sha256)
+        sqlite3_bind_text(statement, 2, sha256, -1, SQLITE_STATIC);
+    const int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        status = bp_catalogue_info_at(out, statement, 0, error);
+    else if (code == SQLITE_DONE && sha256 && *sha256)
+        status = bp_error_set(error, BP_NOT_FOUND, name,
+                              "there is no data set \"%s\" with the content %s", name, sha256);
+    else if (code == SQLITE_DONE)
+        status = bp_error_set(error, BP_NOT_FOUND, name, "there is no data set \"%s\"", name);
+    else
+        status = bp_database_error(database, code, "read a data set", error);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+void bp_catalogue_columns_sha256(char out[BP_SHA256_TEXT_SIZE], const bp_dataset_info *info)
+{
+    bp_sha256 hash;
+    bp_sha256_begin(&hash);
+    for (size_t i = 0; i < info->column_count; i++) {
+        /* Names hold no NUL, so the separator keeps the list unambiguous. */
+        bp_sha256_add(&hash, info->columns[i].name, strlen(info->columns[i].name) + 1);
+        bp_sha256_add(&hash, info->columns[i].sha256, BP_SHA256_TEXT_SIZE);
+    }
+    bp_sha256_finish(&hash, out);
+}
+
+typedef struct insert_write {
+    bp_write write; /* first */
+    const char *name;
+    bool table;
+    const char *sha256;
+    bp_column_draft *drafts;
+    size_t draft_count;
+    uint64_t column_limit;
+    bp_dataset_info *info; /* under construction */
+    bool created;
+} insert_write;
+
+static bp_status no_memory(bp_error *error)
+{
+    return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a data set's document");
+}
+
+/* Moves the drafts' infos to the end of info's columns, or in the place of one of the same name. */
+static bp_status take_columns(insert_write *insert, bp_error *error)
+{
+    bp_dataset_info *info = insert->info;
+    bp_column_info *columns =
+        realloc(info->columns, (info->column_count + insert->draft_count) * sizeof *columns);
+    if (!columns)
+        return no_memory(error);
+    info->columns = columns;
+    for (size_t i = 0; i < insert->draft_count; i++) {
+        bp_column_info *draft = &insert->drafts[i].info;
+        size_t at = insert->table ? SIZE_MAX : bp_dataset_info_column(info, draft->name);
+        if (at == SIZE_MAX) {
+            info->columns[info->column_count++] = *draft;
+            memset(draft, 0, sizeof *draft);
+        } else {
+            /* What is replaced is freed with the draft. */
+            bp_column_info replaced = info->columns[at];
+            info->columns[at] = *draft;
+            *draft = replaced;
+        }
+    }
+    if (info->column_count > insert->column_limit)
+        return bp_error_set(error, BP_TOO_LARGE, insert->name,
+                            "the data set would have %zu columns, more than the limit of %llu",
+                            info->column_count, (unsigned long long)insert->column_limit);
+    return BP_OK;
+}
+
+static void count_rows(bp_dataset_info *info)
+{
+    info->equal_lengths = true;
+    info->row_count = info->columns[0].row_count;
+    for (size_t i = 1; i < info->column_count; i++) {
+        const uint64_t rows = info->columns[i].row_count;
+        info->equal_lengths = info->equal_lengths && rows == info->row_count;
+        if (rows < info->row_count)
+            info->row_count = rows;
+    }
+}
+
+static bool same_column(const bp_dataset_info *newest, const bp_column_info *column)
+{
+    const size_t at = bp_dataset_info_column(newest, column->name);
+    return at != SIZE_MAX && newest->columns[at].type == column->type &&
+           strcmp(newest->columns[at].sha256, column->sha256) == 0;
+}
+
+static bp_status insert_rows(insert_write *insert, sqlite3 *database, int64_t now, bp_error *error)
+{
+    const bp_dataset_info *info = insert->info;
+    sqlite3_stmt *statement = NULL;
+    json_t *json = bp_dataset_info_json(info, true);
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    if (!text)
+        return no_memory(error);
+    bp_status status = bp_database_prepare(
+        &statement, database, "INSERT OR IGNORE INTO datasets (name, created) VALUES (?1, ?2)",
+        error);
+    if (status == BP_OK) {
+        sqlite3_bind_text(statement, 1, insert->name, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 2, now);
+        status = bp_database_step_done(statement, error);
+    }
+    sqlite3_finalize(statement);
+    statement = NULL;
+    if (status == BP_OK)
+        status = bp_database_prepare(
+            &statement, database,
+            "INSERT INTO dataset_versions (dataset, version, sha256, row_count, info, created) "
+            "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            error);
+    if (status == BP_OK) {
+        sqlite3_bind_text(statement, 1, insert->name, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 2, (int64_t)info->version);
+        sqlite3_bind_text(statement, 3, info->sha256, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 4, (int64_t)info->row_count);
+        sqlite3_bind_text64(statement, 5, text, strlen(text), SQLITE_STATIC, SQLITE_UTF8);
+        sqlite3_bind_int64(statement, 6, now);
+        status = bp_database_step_done(statement, error);
+    }
+    sqlite3_finalize(statement);
+    statement = NULL;
+    free(text);
+    const int64_t version_id = sqlite3_last_insert_rowid(database);
+    if (status == BP_OK)
+        status = bp_database_prepare(
+            &statement, database,
+            "INSERT INTO dataset_columns (dataset_version_id, ordinal, name, file_sha256, "
+            "size_bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+            error);
+    for (size_t i = 0; i < info->column_count && status == BP_OK; i++) {
+        const bp_column_info *column = &info->columns[i];
+        sqlite3_bind_int64(statement, 1, version_id);
+        sqlite3_bind_int64(statement, 2, (int64_t)i);
+        sqlite3_bind_text(statement, 3, column->name, -1, SQLITE_STATIC);
+        sqlite3_bind_text(statement, 4, column->sha256, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(
+            statement, 5,
+            (int64_t)(BP_COLUMN_HEADER_BYTES +
+                      column->row_count * column->width * bp_element_size(column->element)));
+        status = bp_database_step_done(statement, error);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static bp_status apply_insert(bp_write *write, sqlite3 *database, bp_error *error)
+{
+    insert_write *insert = (insert_write *)write;
+    bp_dataset_info *newest = NULL;
+    bp_error ignored = {0};
+    bp_status status = bp_catalogue_find(&newest, database, insert->name, NULL, &ignored);
+    if (status != BP_OK && status != BP_NOT_FOUND)
+        return bp_error_set(error, status, ignored.where, "%s", ignored.message);
+    insert->created = !newest || (insert->table ? strcmp(newest->sha256, insert->sha256) != 0
+                                                : !same_column(newest, &insert->drafts[0].info));
+    status = BP_OK;
+    if (!insert->created)
+        goto done;
+    const uint64_t version = newest ? newest->version + 1 : 1;
+    if (newest && !insert->table) {
+        insert->info = newest;
+        newest = NULL;
+    } else {
+        insert->info = calloc(1, sizeof *insert->info);
+        if (insert->info)
+            insert->info->name = strdup(insert->name);
+        if (!insert->info || !insert->info->name) {
+            status = no_memory(error);
+            goto done;
+        }
+        insert->info->kind = BP_DATASET_TABLE;
+    }
+    bp_dataset_info *info = insert->info;
+    const int64_t now = bp_clock_now_us();
+    info->version = version;
+    bp_clock_format(info->created, now);
+    status = take_columns(insert, error);
+    if (status != BP_OK)
+        goto done;
+    count_rows(info);
+    if (insert->table)
+        memcpy(info->sha256, insert->sha256, BP_SHA256_TEXT_SIZE);
+    else
+        bp_catalogue_columns_sha256(info->sha256, info);
+    status = insert_rows(insert, database, now, error);
+done:
+    bp_dataset_info_free(newest);
+    return status;
+}
+
+bp_status bp_catalogue_insert(bool *out_created, bp_store *store, const char *name, bool table,
+                              const char *sha256, bp_column_draft *drafts, size_t draft_count,
+                              uint64_t column_limit, bp_error *error)
+{
+    insert_write insert = {.write = {.apply = apply_insert},
+                           .name = name,
+                           .table = table,
+                           .sha256 = sha256,
+                           .drafts = drafts,
+                           .draft_count = draft_count,
+                           .column_limit = column_limit};
+    bp_status status = bp_store_write_wait(store, &insert.write, error);
+    if (status == BP_OK)
+        *out_created = insert.created;
+    bp_dataset_info_free(insert.info);
+    return status;
+}

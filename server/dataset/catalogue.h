@@ -1,0 +1,29 @@
+/* Writes to the catalogue of data sets, as the store thread applies them. */
+#ifndef BP_SERVER_DATASET_CATALOGUE_H
+#define BP_SERVER_DATASET_CATALOGUE_H
+
+#include "server/dataset/column_draft.h"
+#include "server/store/store.h"
+
+/* Enters a version. table: drafts are all its columns and sha256 is its content's. Otherwise drafts
+ * holds one column, which takes its place among those of the newest version inside the transaction, so
+ * that of two uploads at the same time neither is lost. The column files are synced and named.
+ * Waits; on the ingest thread. *out_created false: the newest version has this content already. Moves
+ * the infos out of drafts where it needs them. BP_TOO_LARGE: more columns than column_limit. */
+BP_CHECK_RESULT bp_status bp_catalogue_insert(bool *out_created, bp_store *store, const char *name,
+                                              bool table, const char *sha256,
+                                              bp_column_draft *drafts, size_t draft_count,
+                                              uint64_t column_limit, bp_error *error);
+
+/* SHA-256 of a data set that was put together by columns: over each name and file. */
+void bp_catalogue_columns_sha256(char out[BP_SHA256_TEXT_SIZE], const bp_dataset_info *info);
+
+/* The newest version or the one with this content, read through any connection. BP_NOT_FOUND. */
+BP_CHECK_RESULT bp_status bp_catalogue_find(bp_dataset_info **out, sqlite3 *database,
+                                            const char *name, const char *sha256, bp_error *error);
+
+/* The info in the document at a column of the present row. BP_CORRUPT, BP_NO_MEMORY. */
+BP_CHECK_RESULT bp_status bp_catalogue_info_at(bp_dataset_info **out, sqlite3_stmt *statement,
+                                               int column, bp_error *error);
+
+#endif

@@ -5,6 +5,7 @@
 #include "schema/json/json_text.h"
 #include "server/base/sha256.h"
 #include "server/http/handlers.h"
+#include "server/http/metrics_csv.h"
 #include "server/http/problem.h"
 #include "server/http/url_text.h"
 
@@ -230,6 +231,12 @@ static void notify(void *context)
     bp_request_wake(context);
 }
 
+static bool wants_csv(const bp_request *request)
+{
+    const char *accept = request->headers.accept.value;
+    return accept && strstr(accept, "text/csv") && !strstr(accept, "application/json");
+}
+
 static void answer_waited(bp_request *request);
 
 /* may_wait: nothing new leads to waiting instead of an empty answer. */
@@ -249,7 +256,14 @@ static void answer_metrics(bp_request *request, bool may_wait)
     bool news = json_array_size(json_object_get(document, "points")) > 0 ||
                 json_is_true(json_object_get(document, "complete"));
     if (news || !may_wait || query.wait_ms == 0 || bp_request_stopping(request)) {
-        bp_answer_json(request, 200, document);
+        if (wants_csv(request)) {
+            size_t size = 0;
+            char *text = bp_metrics_csv(&size, json_object_get(document, "points"));
+            json_decref(document);
+            bp_answer_bytes(request, 200, text, size, "text/csv; charset=utf-8");
+        } else {
+            bp_answer_json(request, 200, document);
+        }
         return;
     }
     json_decref(document);

@@ -111,6 +111,11 @@ static bp_status load(bp_model **out, bp_models *models, bp_model_row *row, bp_e
     return BP_OK;
 }
 
+bp_network *bp_model_owner(const bp_model *model)
+{
+    return model->owner;
+}
+
 /* ---- the cache ---- */
 
 bp_status bp_models_open(bp_models **out, bp_store *store, bp_isa isa, uint64_t cache_bytes,

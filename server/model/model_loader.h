@@ -11,6 +11,9 @@ enum { BP_PREDICTION_CHUNK = 64 }; /* rows of one pass */
 bp_store *bp_models_store(const bp_models *models);
 bp_isa bp_models_isa(const bp_models *models);
 
+/* The network that holds the model's parameters; read only, as long as the model is borrowed. */
+bp_network *bp_model_owner(const bp_model *model);
+
 /* A version as stored. */
 typedef struct bp_model_row {
     int64_t id;

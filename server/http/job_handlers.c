@@ -63,7 +63,7 @@ static void answer_submitted(bp_request *request)
 
 /* Takes what it is given. */
 static void submit(bp_request *request, bp_job_spec *spec, json_t *resolved, json_t *warnings,
-                   const char *body_sha256)
+                   uint64_t memory_bytes, const char *body_sha256)
 {
     const char *key = request->headers.idempotency_key.value;
     bp_job_submission *submission = calloc(1, sizeof *submission);
@@ -77,6 +77,7 @@ static void submit(bp_request *request, bp_job_spec *spec, json_t *resolved, jso
     submission->spec = spec;
     submission->resolved = resolved;
     submission->warnings = warnings;
+    submission->memory_bytes = memory_bytes;
     if (key) {
         snprintf(submission->idempotency_key, sizeof submission->idempotency_key, "%s", key);
         snprintf(submission->idempotency_route, sizeof submission->idempotency_route, "%s %s",
@@ -128,7 +129,7 @@ void bp_handle_job_submit(bp_request *request)
     else if (validate_only)
         bp_answer_json(request, 200, bp_job_validation_json(spec, resolved, warnings, &size));
     else {
-        submit(request, spec, resolved, warnings, body_sha256);
+        submit(request, spec, resolved, warnings, size.total_bytes, body_sha256);
         spec = NULL;
         resolved = warnings = NULL;
     }

@@ -80,8 +80,16 @@ void BP_VARIANT(bp_gather_rows)(void *out, const void *in, const size_t *index, 
 {
     bp_real *row = out;
     const bp_real *source = in;
-    for (size_t i = 0; i < count; i++)
-        memcpy(row + i * width, source + index[i] * width, width * sizeof *row);
+    const size_t row_bytes = width * sizeof *row;
+    for (size_t i = 0; i < count; i++) {
+        /* Rows lie far apart, where the processor does not look ahead by itself. */
+        if (i + 1 < count) {
+            const char *next = (const char *)(source + index[i + 1] * width);
+            for (size_t offset = 0; offset < row_bytes; offset += 64)
+                __builtin_prefetch(next + offset);
+        }
+        memcpy(row + i * width, source + index[i] * width, row_bytes);
+    }
 }
 
 static bp_vector exp_of(bp_vector x, const double *unused)

@@ -128,10 +128,10 @@ double bp_random_normal(const bp_random *random, uint64_t row, uint64_t unit)
  * the smaller numbers. */
 static uint64_t below(const bp_random *random, uint64_t row, uint64_t bound)
 {
-    uint64_t surplus = (0 - bound) % bound;
     for (uint64_t unit = 0;; unit++) {
         uint64_t bits = bp_random_bits(random, row, unit);
-        if (bits >= surplus)
+        /* The surplus is less than bound, so that its costly division is hardly ever made. */
+        if (bits >= bound || bits >= (0 - bound) % bound)
             return bits % bound;
     }
 }

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-import raw_http
+import daemon_process
 from raw_http import Connection, once, problem, request
 
 LIVE = "/v2/health/live"
@@ -15,7 +15,6 @@ JSON = "Content-Type: application/json"
 def shared(tmp_path_factory):
     """One daemon for all tests that leave nothing behind: each also shows that the one before did no
     harm."""
-    import daemon_process
     daemon = daemon_process.Daemon(tmp_path_factory.mktemp("http") / "data", "--deadline", "2")
     yield daemon
     daemon.stop()

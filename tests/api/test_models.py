@@ -1,10 +1,12 @@
 """Models: documents, weights, and predictions recomputed from the exported weights."""
 
 import json
+import sqlite3
 
 import numpy
 import pytest
 
+import rest_client
 import safetensors_file
 
 SPECIES = ["setosa", "versicolor", "virginica"]
@@ -53,7 +55,8 @@ def test_predictions_are_those_of_the_exported_weights(client, iris, features, d
     client.train(iris_job("net", dtype=dtype))
     arrays, metadata = weights(client, "net")
     assert {array.dtype.name for array in arrays.values()} == {dtype}
-    assert all(json.loads(value) is not None or value for value in metadata.values())
+    assert json.loads(metadata["classes"]) == SPECIES
+    assert (metadata["model"], metadata["version"]) == ("net", "1")
     answer = client.post("models/net/predict", json={"rows": features.tolist()}).json()
     assert numpy.abs(probabilities(answer) - forward(arrays, features)).max() < tolerance
 
@@ -110,18 +113,17 @@ def test_what_is_not_there(client, iris):
 
 
 def test_corrupt_weights_are_never_served(daemon, client, iris, features):
-    import sqlite3
     client.put("datasets/iris", iris)
     client.train(iris_job("net"))
     daemon.stop()
-    (database,) = [path for path in daemon.data.iterdir() if path.read_bytes()[:15] == b"SQLite format 3"]
+    (database,) = [path for path in daemon.data.iterdir()
+                   if path.is_file() and path.read_bytes()[:15] == b"SQLite format 3"]
     with sqlite3.connect(database) as connection:
         (data,) = connection.execute("SELECT data FROM model_tensors WHERE ordinal = 2").fetchone()
         data = bytes([data[0] ^ 1]) + data[1:]
         connection.execute("UPDATE model_tensors SET data = ? WHERE ordinal = 2", (data,))
     connection.close()
     daemon.start()
-    import rest_client
     client = rest_client.Client(daemon)
     rows = {"rows": features[:1].tolist()}
     problem = client.problem("POST", "models/net/predict", 500, json=rows)

@@ -51,6 +51,8 @@ BP_CHECK_RESULT bp_status bp_upload_begin(bp_upload **out, bp_datasets *datasets
 /* Copies bytes into the queue. False: the queue is full, nothing was taken; wait for room. After a
  * failure bytes are swallowed (true) until end. Never blocks. */
 BP_CHECK_RESULT bool bp_upload_feed(bp_upload *upload, const void *bytes, size_t count);
+/* Is it known to fail? Then the rest of it need not be fed; after its end `done` tells why. */
+BP_CHECK_RESULT bool bp_upload_has_failed(bp_upload *upload);
 /* No more bytes; `done` follows. */
 void bp_upload_end(bp_upload *upload);
 /* The client has gone: `done` follows with BP_CANCELLED, nothing is kept. */

@@ -31,6 +31,7 @@ struct bp_upload {
     size_t queued_bytes;
     bool starved; /* a feed was refused: call room */
     bool no_memory, ended, aborted;
+    bool failed; /* status, as far as the uploading side may know */
 
     bp_datasets *datasets; /* from here on: constant, or the ingest thread's */
     char *name, *column;

@@ -116,6 +116,15 @@ bool bp_upload_feed(bp_upload *upload, const void *bytes, size_t count)
     return true;
 }
 
+bool bp_upload_has_failed(bp_upload *upload)
+{
+    bp_datasets *datasets = upload->datasets;
+    pthread_mutex_lock(&datasets->mutex);
+    const bool failed = upload->failed;
+    pthread_mutex_unlock(&datasets->mutex);
+    return failed;
+}
+
 void bp_upload_end(bp_upload *upload)
 {
     bp_datasets *datasets = upload->datasets;
@@ -281,6 +290,7 @@ static void take_turn(bp_datasets *datasets, bp_upload *upload)
         take_block(upload, block);
         pthread_mutex_lock(&datasets->mutex);
         upload->queued_bytes -= block->count;
+        upload->failed = upload->status != BP_OK;
         const bool room = upload->starved && upload->queued_bytes <= BP_UPLOAD_QUEUE_BYTES / 2;
         if (room)
             upload->starved = false;

@@ -323,7 +323,11 @@ static enum MHD_Result discard(bp_request *request, size_t *size)
 {
     request->received += *size;
     *size = 0;
-    return request->received > DISCARD_BYTES ? answer_by_hand(request) : MHD_YES;
+    if (request->received <= DISCARD_BYTES)
+        return MHD_YES;
+    /* A failed upload may still be on its way to its answer; by now it is not. */
+    return request->response || bp_upload_answer_if_done(request) ? answer_by_hand(request)
+                                                                  : MHD_NO;
 }
 
 static enum MHD_Result upload(bp_request *request, const char *bytes, size_t *size)
@@ -341,7 +345,7 @@ static enum MHD_Result upload(bp_request *request, const char *bytes, size_t *si
                 (int64_t)request->http->options.deadline_ms - spent +
                     (int64_t)(request->received /
                               (request->http->options.upload_bytes_per_second / 1000 + 1)));
-        if (!request->response)
+        if (request->upload_open)
             return result;
     }
     *size = 0;
@@ -372,7 +376,7 @@ static bool may_go_on(bp_request *request)
 
 static enum MHD_Result run(bp_request *request)
 {
-    if (request->phase == BP_REQUEST_BODY) {
+    if (request->phase != BP_REQUEST_RUN) {
         request->phase = BP_REQUEST_RUN;
         if (!request->response)
             request->step =
@@ -415,7 +419,7 @@ enum MHD_Result bp_request_handle(void *http, struct MHD_Connection *connection,
         return begin(request, url, method, version);
     }
     if (*upload_size == 0)
-        return request->phase == BP_REQUEST_DISCARD ? queue_answer(request) : run(request);
+        return run(request);
     if (request->phase == BP_REQUEST_DISCARD)
         return discard(request, upload_size);
     if (request->route->body == BP_BODY_UPLOAD)

@@ -51,8 +51,11 @@ void bp_request_ended(void *http, struct MHD_Connection *connection, void **cont
 /* With the mutex held: takes a request out of the list of suspended ones and lets it go on. */
 void bp_request_resume_locked(bp_request *request);
 
-/* Feeds an upload. MHD_NO closes the connection. upload_handlers.c */
+/* Feeds an upload, or ends it (upload_open false) when it is known to fail. MHD_NO closes the
+ * connection. upload_handlers.c */
 enum MHD_Result bp_upload_receive(bp_request *request, const char *bytes, size_t *size);
+/* Answers when the outcome is there. */
+bool bp_upload_answer_if_done(bp_request *request);
 /* The body has ended: waits for the outcome and answers. */
 void bp_upload_finish(bp_request *request);
 /* With the mutex held, from the HTTP thread: suspends until somebody resumes. */

@@ -98,26 +98,36 @@ enum MHD_Result bp_upload_receive(bp_request *request, const char *bytes, size_t
 {
     bp_http *http = request->http;
     for (;;) {
-        pthread_mutex_lock(&http->mutex);
-        bool finished = request->upload_done;
-        request->upload_room = false;
-        pthread_mutex_unlock(&http->mutex);
-        if (finished) {
-            answer_outcome(request); /* a failure: an upload succeeds only after its end */
+        if (bp_upload_has_failed(request->upload)) {
+            bp_upload_end(request->upload);
+            request->upload_open = false;
             return MHD_YES;
         }
+        pthread_mutex_lock(&http->mutex);
+        request->upload_room = false;
+        pthread_mutex_unlock(&http->mutex);
         if (bp_upload_feed(request->upload, bytes, *size)) {
             *size = 0;
             return MHD_YES;
         }
         pthread_mutex_lock(&http->mutex);
-        bool go_on = request->upload_room || request->upload_done, forced = http->forced;
+        bool go_on = request->upload_room, forced = http->forced;
         if (!go_on && !forced)
             bp_request_suspend_locked(request);
         pthread_mutex_unlock(&http->mutex);
         if (!go_on)
             return forced ? MHD_NO : MHD_YES;
     }
+}
+
+bool bp_upload_answer_if_done(bp_request *request)
+{
+    pthread_mutex_lock(&request->http->mutex);
+    bool finished = request->upload_done;
+    pthread_mutex_unlock(&request->http->mutex);
+    if (finished)
+        answer_outcome(request);
+    return finished;
 }
 
 void bp_upload_finish(bp_request *request)

@@ -126,8 +126,9 @@ static void check_output_width(bp_job_work *work, bp_layer_spec *last)
     double *units = &last->layer.value[parameter];
     if (isnan(*units))
         *units = (double)spec->target_width;
-    if (*units == (double)spec->target_width)
-        return;
+    if (*units == (double)spec->target_width ||
+        *units < last->layer.member->parameters[parameter].minimum)
+        return; /* right, or at fault already */
     const bp_place root = {0}, network = bp_place_member(&root, "network");
     const bp_place layers = bp_place_member(&network, "layers");
     const bp_place layer = bp_place_element(&layers, spec->layer_count - 1);

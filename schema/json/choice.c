@@ -22,6 +22,8 @@ static void read_hyperparameter(bp_reader *reader, const bp_place *place, const 
 {
     const bp_hyperparameter *parameter = detail;
     double *number = out;
+    if (parameter->accepts_auto)
+        *number = parameter->minimum - 1; /* until it is read without a fault */
     if (parameter->accepts_auto && json_is_string(value) &&
         !strcmp(json_string_value(value), "auto")) {
         *number = NAN;
@@ -126,7 +128,7 @@ void bp_choice_read(bp_reader *reader, const bp_place *place, const json_t *valu
     for (size_t index = 0; index < member->parameter_count; index++) {
         const bp_hyperparameter *parameter = &member->parameters[index];
         if (parameter->accepts_auto)
-            choice.value[index] = NAN;
+            choice.value[index] = parameter->required ? parameter->minimum - 1 : NAN;
         fields[count++] = (bp_field){.name = parameter->name,
                                      .read = read_hyperparameter,
                                      .offset = index * sizeof(double),

@@ -12,7 +12,8 @@ typedef enum bp_choice_form {
     BP_CHOICE_OBJECT
 } bp_choice_form;
 
-/* Reads a choice; a hyperparameter that is "auto" is NaN in it. Fields of `extra` may stand beside the
+/* Reads a choice; a hyperparameter that is "auto" is NaN in it, one that may be "auto" and is at fault is
+ * below its minimum. Fields of `extra` may stand beside the
  * hyperparameters (a layer's activation) and are read into extra_base. out->member stays NULL
  * where the member is not known; then only the unknown name is a fault. */
 void bp_choice_read(bp_reader *reader, const bp_place *place, const json_t *value, bp_choice *out,

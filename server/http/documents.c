@@ -5,6 +5,7 @@
 
 #include "schema/catalog/catalog.h"
 #include "schema/json/json_text.h"
+#include "schema/openapi.h"
 #include "server/base/sha256.h"
 
 static void set_etag(bp_static_text *text)
@@ -22,6 +23,8 @@ bp_status bp_documents_create(bp_http *http, bp_error *error)
     if (!http->catalog.bytes)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for the catalogue");
     set_etag(&http->catalog);
+    http->openapi.bytes = bp_openapi_text(&http->openapi.size);
+    set_etag(&http->openapi);
     return BP_OK;
 }
 

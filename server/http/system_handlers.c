@@ -4,7 +4,6 @@
 
 #include "server/http/documents.h"
 #include "server/http/handlers.h"
-#include "server/http/problem.h"
 #include "server/http/server_state.h"
 
 void bp_handle_live(bp_request *request)
@@ -59,10 +58,7 @@ void bp_handle_system(bp_request *request)
 
 static void answer_text(bp_request *request, const bp_static_text *text)
 {
-    if (text->bytes)
-        bp_answer_static(request, text->bytes, text->size, "application/json", text->etag);
-    else
-        bp_answer_problem(request, 503, "this document is not there");
+    bp_answer_static(request, text->bytes, text->size, "application/json", text->etag);
 }
 
 void bp_handle_catalog(bp_request *request)

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
+#include "schema/openapi.h"
 #include "server/http/route_table.h"
 #include "server/http/url_text.h"
 
@@ -41,6 +43,39 @@ static void every_route_is_complete_and_reachable(void **state)
         assert_int_equal(find(&match, bp_method_name(route->method), path), BP_MATCH);
         assert_ptr_equal(match.route, route);
     }
+}
+
+/* The contract names each route, its parameters, and nothing more. */
+static void routes_are_those_of_the_contract(void **state)
+{
+    (void)state;
+    size_t length, described = 0;
+    const char *text = bp_openapi_text(&length);
+    json_t *document = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *paths = json_object_get(document, "paths");
+    assert_non_null(paths);
+    for (size_t i = 0; i < bp_route_count(); i++) {
+        const bp_route *route = bp_route_at(i);
+        char method[16];
+        size_t size = 0;
+        for (const char *at = bp_method_name(route->method); *at; at++)
+            method[size++] = (char)(*at - 'A' + 'a');
+        method[size] = '\0';
+        const json_t *path = json_object_get(paths, route->pattern);
+        if (!json_object_get(path, method))
+            fail_msg("the contract lacks %s %s", method, route->pattern);
+    }
+    const char *pattern, *method;
+    json_t *path, *operation;
+    json_object_foreach((json_t *)(uintptr_t)paths, pattern, path)
+    {
+        json_object_foreach(path, method, operation)
+        {
+            described += json_object_get(operation, "responses") != NULL;
+        }
+    }
+    assert_int_equal(described, bp_route_count());
+    json_decref(document);
 }
 
 static void captures_are_decoded(void **state)
@@ -166,6 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_is_complete_and_reachable),
+        cmocka_unit_test(routes_are_those_of_the_contract),
         cmocka_unit_test(captures_are_decoded),
         cmocka_unit_test(paths_that_are_none),
         cmocka_unit_test(a_wrong_method_names_the_right_ones),

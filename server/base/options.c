@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/kernel/kernels.h"
+#include "schema/json/name_hint.h"
 #include "server/base/log.h"
 
 typedef enum option_kind {
@@ -245,6 +246,26 @@ static bp_status read_defaults(bp_options *out, char *(*environment)(const char 
     return BP_OK;
 }
 
+static const char *option_name_at(const void *list, size_t index)
+{
+    (void)list;
+    return index < OPTION_COUNT_ALL ? options[index].name : NULL;
+}
+
+static bp_status refuse_option(const char *argument, size_t length, bp_error *error)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name - 1),
+             argument);
+    const char *near =
+        strncmp(name, "--", 2) == 0 ? bp_name_nearest(name + 2, option_name_at, NULL) : NULL;
+    if (near)
+        return bp_error_set(error, BP_UNKNOWN_NAME, argument,
+                            "there is no such option; did you mean --%s? --help lists all", near);
+    return bp_error_set(error, BP_UNKNOWN_NAME, argument,
+                        "there is no such option; --help lists all");
+}
+
 static const option *find_option(const char *name, size_t length)
 {
     for (size_t i = 0; i < OPTION_COUNT_ALL; i++)
@@ -273,8 +294,7 @@ bp_status bp_options_read(bp_options *out, bp_options_action *out_action, int ar
                                 ? find_option(argument + 2, length - 2)
                                 : NULL;
         if (!row)
-            return bp_error_set(error, BP_UNKNOWN_NAME, argument,
-                                "there is no such option; --help lists all");
+            return refuse_option(argument, length, error);
         char shown[40];
         snprintf(shown, sizeof shown, "--%s", row->name);
         const char *value = argument[length] ? argument + length + 1 : NULL;

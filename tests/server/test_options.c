@@ -104,7 +104,7 @@ static void test_faults(void **state)
         {"--memory-limit", "99999999999999T", "--memory-limit", "at least"},
         {"--processor", "mmx", "--processor", "auto, baseline, avx2, avx512"},
         {"--log-level", "loud", "--log-level", "debug, info, warning, error"},
-        {"--worker", "2", "--worker", "--help"},
+        {"--worker", "2", "--worker", "did you mean --workers"},
         {"positional", "2", "positional", "--help"},
         {"--data", "", "--data", "needed"},
     };

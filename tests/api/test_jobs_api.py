@@ -22,6 +22,15 @@ def specification(epochs=30, name="iris", **training):
             "metrics": {"every_steps": 20}}
 
 
+def slow_specification():
+    """Some seconds of steps, with few points: there is time to interrupt it."""
+    body = specification(4000)
+    del body["data"]["validation"]
+    body["network"]["layers"][0]["units"] = 256
+    body["metrics"]["every_steps"] = 200
+    return body
+
+
 def weights(client, name, version):
     return client.get(f"models/{name}/versions/{version}/weights",
                       query={"format": "safetensors"}).content
@@ -151,14 +160,15 @@ def test_a_stop_requeues_without_a_restart_and_changes_no_bit(start_daemon, iris
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    whole = client.train(specification(1500))
-    job = client.submit(specification(1500))["id"]
+    whole = client.train(slow_specification())
+    job = client.submit(slow_specification())["id"]
     wait_for_points(client, job, 5)
     daemon.restart()
     client = rest_client.Client(daemon)
     document = client.wait(job)
     assert document["restarts"] == 0
-    assert states(document).count("running") == 1 + states(document)[1:].count("queued")
+    assert states(document) == ["queued", "running", "queued", "running", "succeeded"]
+    assert document["transitions"][2]["reason"] == "daemon_stopped"
     assert tensors(weights(client, "iris", 1)) == tensors(weights(client, "iris", 2))
     assert history(client, job) == history(client, whole["id"])
 
@@ -167,10 +177,10 @@ def test_kill_requeues_and_changes_no_bit(start_daemon, iris):
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    whole = client.train(specification(1500))
-    job = client.submit(specification(1500))["id"]
+    whole = client.train(slow_specification())
+    job = client.submit(slow_specification())["id"]
     for kill in range(3):
-        wait_for_points(client, job, 3 + 20 * kill)
+        wait_for_points(client, job, 3 + 5 * kill)
         times = {point["seq"]: point["time"]
                  for point in client.get(f"jobs/{job}/metrics").json()["points"]}
         daemon.kill()
@@ -180,7 +190,7 @@ def test_kill_requeues_and_changes_no_bit(start_daemon, iris):
         # What had been answered is still there, with its times.
         assert {point["seq"]: point["time"] for point in after}.items() >= times.items()
     document = client.wait(job)
-    assert 1 <= document["restarts"] <= 3
+    assert document["restarts"] == 3
     assert document["reproducible"] is True
     assert tensors(weights(client, "iris", 1)) == tensors(weights(client, "iris", 2))
     assert history(client, job) == history(client, whole["id"])
@@ -235,7 +245,7 @@ def test_threads_change_no_bit(client, dtype):
 def test_processor_paths_change_no_bit(start_daemon, tmp_path):
     digests, paths = set(), []
     flags = open("/proc/cpuinfo", encoding="ascii").read() if os.path.exists("/proc/cpuinfo") else ""
-    for path, flag in (("avx512", "avx512f"), ("avx2", "avx2"), ("baseline", "")):
+    for path, flag in (("avx512", "avx512f"), ("avx2", "avx2")):
         if flag not in flags:
             continue
         daemon = start_daemon(data=tmp_path / path, environment={"BACKPROPD_PROCESSOR": path})

@@ -50,8 +50,8 @@ bp_status bp_safetensors_header(unsigned char **out, size_t *out_size, size_t *o
                                 const bp_tensor *tensors, size_t tensor_count,
                                 const json_t *metadata, bp_error *error)
 {
-    json_t *header;
-    size_t data_size, length, padded;
+    json_t *header = NULL;
+    size_t data_size = 0, length, padded;
     bp_status status = header_json(&header, &data_size, tensors, tensor_count, metadata, error);
     if (status != BP_OK)
         return status;

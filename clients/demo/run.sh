@@ -134,7 +134,8 @@ job='{
     {"type": "dense", "units": 64, "activation": "relu"},
     {"type": "dense", "units": "auto"}]},
   "optimizer": {"type": "momentum", "learning_rate": 0.005, "momentum": 0.9},
-  "training": {"epochs": 40, "batch_size": 16, "seed": 1}
+  "training": {"epochs": 40, "batch_size": 16, "seed": 1},
+  "metrics": {"every_steps": 9}
 }'
 answer=$(show_curl --json "$job" "$api/jobs")
 id=$(first id <<<"$answer")
@@ -142,7 +143,7 @@ id=$(first id <<<"$answer")
 say 'Watch it learn'
 after=0 complete=false validation='' shown=once
 while [ "$complete" != true ]; do
-    poll=("$api/jobs/$id/metrics?after=$after&wait=10&limit=100")
+    poll=("$api/jobs/$id/metrics?after=$after&wait=10&limit=8")
     if [ "$shown" = once ]; then
         answer=$(show_curl "${poll[@]}")
         shown=done
@@ -153,11 +154,11 @@ while [ "$complete" != true ]; do
     while read -r point; do
         [ -n "$(first loss <<<"$point")" ] && last=$point
         loss=$(first validation.loss <<<"$point")
-        [ -z "$loss" ] || validation=$(printf 'validation loss %.4f accuracy %.3f' "$loss" \
+        [ -z "$loss" ] || validation=$(printf 'validation: loss %.4f  accuracy %.3f' "$loss" \
             "$(first validation.accuracy <<<"$point")")
     done < <(tr -d '\n' <<<"$answer" | sed 's/{ *"seq"/\n&/g' | grep '"seq"')
     if [ -n "$last" ]; then
-        printf 'epoch %3s  step %5s  loss %.4f accuracy %.3f  %s\n' "$(first epoch <<<"$last")" \
+        printf 'epoch %3s  step %5s  loss %.4f  accuracy %.3f  %s\n' "$(first epoch <<<"$last")" \
             "$(first step <<<"$last")" "$(first loss <<<"$last")" "$(first accuracy <<<"$last")" \
             "$validation"
     fi

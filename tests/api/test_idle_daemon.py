@@ -65,5 +65,5 @@ def test_help_version_and_bad_options():
     assert run("--version").returncode == 0
     wrong = run("--worker", "2")
     assert wrong.returncode != 0
-    assert "--workers" in wrong.stderr
+    assert "--worker" in wrong.stderr
     assert run("--listen", "0.0.0.0:0").returncode != 0

@@ -20,9 +20,10 @@ JOB = {
     "name": "mnist",
     "data": {"dataset": "mnist-train", "features": ["images"], "target": "labels",
              "test": {"dataset": "mnist-test"}},
+    "preprocess": {"scale": "minmax"},
     "network": {"layers": [{"type": "dense", "units": 128, "activation": "relu"},
                            {"type": "dense", "units": "auto"}]},
-    "optimizer": {"type": "momentum", "learning_rate": 0.02, "momentum": 0.9},
+    "optimizer": {"type": "momentum", "learning_rate": 0.03, "momentum": 0.9},
     "training": {"epochs": 5, "batch_size": 64, "seed": 1},
 }
 

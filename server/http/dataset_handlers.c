@@ -5,16 +5,6 @@
 
 enum { LIST_DEFAULT = 100, LIST_LIMIT = 10000, ROWS_DEFAULT = 10 };
 
-/* Answers with what a reading call brought. */
-static void answer_read(bp_request *request, bp_status status, json_t *document,
-                        const bp_error *error)
-{
-    if (status == BP_OK)
-        bp_answer_json(request, 200, document);
-    else
-        bp_answer_error(request, error);
-}
-
 void bp_handle_dataset_list(bp_request *request)
 {
     uint64_t limit;
@@ -24,7 +14,7 @@ void bp_handle_dataset_list(bp_request *request)
     bp_error error = {.status = BP_OK};
     bp_status status = bp_datasets_list_json(&document, request->services->datasets,
                                              bp_request_query(request, "after"), limit, &error);
-    answer_read(request, status, document, &error);
+    bp_answer_read(request, status, document, &error);
 }
 
 void bp_handle_dataset(bp_request *request)
@@ -33,7 +23,7 @@ void bp_handle_dataset(bp_request *request)
     bp_error error = {.status = BP_OK};
     bp_status status = bp_datasets_document_json(&document, request->services->datasets,
                                                  request->capture[0], &error);
-    answer_read(request, status, document, &error);
+    bp_answer_read(request, status, document, &error);
 }
 
 /* Reads files, so not on an HTTP thread. */
@@ -47,7 +37,7 @@ static void read_rows(bp_request *request)
     bp_error error = {.status = BP_OK};
     bp_status status = bp_datasets_rows_json(&document, request->services->datasets,
                                              request->capture[0], offset, limit, &error);
-    answer_read(request, status, document, &error);
+    bp_answer_read(request, status, document, &error);
 }
 
 void bp_handle_dataset_rows(bp_request *request)

@@ -171,10 +171,8 @@ void bp_handle_job_list(bp_request *request)
     }
     json_t *document = NULL;
     bp_error error = {.status = BP_OK};
-    if (bp_jobs_list_json(&document, request->services->jobs, &filter, &error) == BP_OK)
-        bp_answer_json(request, 200, document);
-    else
-        bp_answer_error(request, &error);
+    bp_status status = bp_jobs_list_json(&document, request->services->jobs, &filter, &error);
+    bp_answer_read(request, status, document, &error);
 }
 
 static void answer_job(bp_request *request, int64_t id, unsigned status)

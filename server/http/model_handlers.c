@@ -15,15 +15,6 @@ enum {
 
 /* ---- documents ---- */
 
-static void answer_read(bp_request *request, bp_status status, json_t *document,
-                        const bp_error *error)
-{
-    if (status == BP_OK)
-        bp_answer_json(request, 200, document);
-    else
-        bp_answer_error(request, error);
-}
-
 void bp_handle_model_list(bp_request *request)
 {
     uint64_t limit;
@@ -33,7 +24,7 @@ void bp_handle_model_list(bp_request *request)
     bp_error error = {.status = BP_OK};
     bp_status status = bp_models_list_json(&document, request->services->models,
                                            bp_request_query(request, "after"), limit, &error);
-    answer_read(request, status, document, &error);
+    bp_answer_read(request, status, document, &error);
 }
 
 void bp_handle_model(bp_request *request)
@@ -42,7 +33,7 @@ void bp_handle_model(bp_request *request)
     bp_error error = {.status = BP_OK};
     bp_status status =
         bp_models_document_json(&document, request->services->models, request->capture[0], &error);
-    answer_read(request, status, document, &error);
+    bp_answer_read(request, status, document, &error);
 }
 
 void bp_handle_model_version(bp_request *request)
@@ -52,7 +43,7 @@ void bp_handle_model_version(bp_request *request)
     bp_status status =
         bp_models_version_json(&document, request->services->models, request->capture[0],
                                bp_request_number(request, 1), &error);
-    answer_read(request, status, document, &error);
+    bp_answer_read(request, status, document, &error);
 }
 
 /* ---- weights ---- */

@@ -135,6 +135,14 @@ void bp_answer_error(bp_request *request, const bp_error *error)
     bp_answer_error_as(request, bp_problem_status(error->status), error);
 }
 
+void bp_answer_read(bp_request *request, bp_status status, json_t *document, const bp_error *error)
+{
+    if (status == BP_OK)
+        bp_answer_json(request, 200, document);
+    else
+        bp_answer_error(request, error);
+}
+
 void bp_answer_faults(bp_request *request, const bp_faults *faults)
 {
     if (faults->out_of_memory || faults->count == 0) {

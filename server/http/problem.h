@@ -36,6 +36,8 @@ void bp_answer_problem(bp_request *request, unsigned status, const char *format,
 void bp_answer_error(bp_request *request, const bp_error *error);
 /* The same under another status (an upload's BP_CORRUPT is the client's, a model's is ours). */
 void bp_answer_error_as(bp_request *request, unsigned status, const bp_error *error);
+/* 200 with document, which it takes, or the error: what a reading call brought. */
+void bp_answer_read(bp_request *request, bp_status status, json_t *document, const bp_error *error);
 /* All faults of a document: 409 when each is a conflict, else 422. */
 void bp_answer_faults(bp_request *request, const bp_faults *faults);
 /* No memory, with nothing allocated for it: 503. */

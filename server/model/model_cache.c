@@ -298,7 +298,7 @@ bp_status bp_model_predict(void **out_shown, bp_model *model, const double *raw,
         status = bp_error_set(error, BP_TOO_LARGE, NULL, "too many rows");
     else if (!(shown = malloc(bytes > 0 ? bytes : 1)))
         status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for %zu predictions", count);
-    for (size_t first = 0; status == BP_OK && first < count; first += BP_PREDICTION_CHUNK) {
+    for (size_t first = 0; shown && first < count; first += BP_PREDICTION_CHUNK) {
         size_t rows = count - first < BP_PREDICTION_CHUNK ? count - first : BP_PREDICTION_CHUNK;
         bp_preparation_apply(preparation, used.prepared, info->dtype,
                              raw + first * preparation->raw_width, rows);

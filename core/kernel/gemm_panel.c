@@ -18,18 +18,23 @@ static void pack_by_rows(bp_real *to, size_t width, const bp_real *b, size_t b_r
     for (size_t row = 0; row < k; row++, b += b_row_stride, to += width)
         for (size_t column = 0; column < width; column += BP_LANES) {
             const size_t left = column < columns ? columns - column : 0;
-            bp_vector_store(to + column, bp_vector_load_part(b + (left ? column : 0),
-                                                             left < BP_LANES ? left : BP_LANES));
+            bp_vector_store(to + column,
+                            bp_vector_load_partial(b + (left ? column : 0),
+                                                   left < BP_LANES ? left : BP_LANES, 0));
         }
 }
 
-/* Reads `rows` rows of `count` elements, 1 to BP_LANES each, as the columns of the vectors x. */
-BP_INLINE void load_transposed(bp_vector x[BP_LANES], const bp_real *from, size_t stride,
-                               size_t rows, size_t count)
+void BP_VARIANT(bp_square_load)(bp_vector x[BP_LANES], const bp_real *from, size_t stride,
+                                size_t rows, size_t count)
 {
-    for (size_t row = 0; row < BP_LANES; row++)
-        x[row] = row < rows ? bp_vector_load_part(from + row * stride, count) : bp_vector_zero();
-    bp_vector_transpose(x);
+    bp_vector row[BP_LANES];
+#pragma GCC unroll 16
+    for (size_t i = 0; i < BP_LANES; i++)
+        row[i] = i < rows ? bp_vector_load_partial(from + i * stride, count, 0) : bp_vector_set(0);
+    bp_vector_transpose(row);
+#pragma GCC unroll 16
+    for (size_t i = 0; i < BP_LANES; i++)
+        x[i] = row[i];
 }
 
 /* B's rows are adjacent in memory: squares are transposed in registers. */
@@ -55,7 +60,8 @@ static void pack_by_columns(bp_real *to, size_t width, const bp_real *b, size_t 
         for (; row < k; row += BP_LANES, from += BP_LANES) {
             bp_vector x[BP_LANES];
             const size_t count = k - row < BP_LANES ? k - row : BP_LANES;
-            load_transposed(x, from, b_column_stride, left < BP_LANES ? left : BP_LANES, count);
+            BP_VARIANT(bp_square_load)
+            (x, from, b_column_stride, left < BP_LANES ? left : BP_LANES, count);
             for (size_t i = 0; i < count; i++, out += width)
                 bp_vector_store(out, x[i]);
         }
@@ -69,30 +75,6 @@ void BP_VARIANT(bp_panel_pack)(bp_real *to, size_t width, const bp_real *b, size
         pack_by_rows(to, width, b, b_row_stride, k, columns);
     else
         pack_by_columns(to, width, b, b_column_stride, k, columns);
-}
-
-void BP_VARIANT(bp_rows_pack)(bp_real *to, const bp_real *a, size_t a_row_stride, size_t k,
-                              size_t rows)
-{
-    for (size_t column = 0; column < k; column += BP_LANES) {
-        const size_t count = k - column < BP_LANES ? k - column : BP_LANES;
-        for (size_t first = 0; first < rows; first += BP_LANES) {
-            bp_vector x[BP_LANES];
-            const size_t left = rows - first;
-            load_transposed(x, a + first * a_row_stride + column, a_row_stride,
-                            left < BP_LANES ? left : BP_LANES, count);
-            for (size_t i = 0; i < count; i++)
-                bp_vector_store_part(to + (column + i) * rows + first, x[i],
-                                     left < BP_LANES ? left : BP_LANES);
-        }
-    }
-}
-
-void BP_VARIANT(bp_columns_pack)(bp_real *to, const bp_real *a, size_t a_column_stride, size_t k,
-                                 size_t rows)
-{
-    for (size_t column = 0; column < k; column++, a += a_column_stride, to += rows)
-        memcpy(to, a, rows * sizeof *to);
 }
 
 size_t BP_VARIANT(bp_gemm_packed_bytes)(size_t k, size_t n)

@@ -23,13 +23,8 @@ static inline size_t bp_panel_width(size_t n, size_t column)
 void BP_VARIANT(bp_panel_pack)(bp_real *to, size_t width, const bp_real *b, size_t b_row_stride,
                                size_t b_column_stride, size_t k, size_t columns);
 
-/* Packs `rows` (1 to BP_ROWS) rows of A whose columns are adjacent, rows `a_row_stride` apart: to
- * holds k groups of `rows`, and up to BP_LANES elements behind them are overwritten. */
-void BP_VARIANT(bp_rows_pack)(bp_real *to, const bp_real *a, size_t a_row_stride, size_t k,
-                              size_t rows);
-
-/* The same where A's rows are adjacent, its columns `a_column_stride` apart. */
-void BP_VARIANT(bp_columns_pack)(bp_real *to, const bp_real *a, size_t a_column_stride, size_t k,
-                                 size_t rows);
+/* Reads `rows` rows of `count` elements, both 0 to BP_LANES, as the columns of x; the rest is 0. */
+void BP_VARIANT(bp_square_load)(bp_vector x[BP_LANES], const bp_real *from, size_t stride,
+                                size_t rows, size_t count);
 
 #endif

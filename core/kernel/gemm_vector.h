@@ -1,188 +1,19 @@
-/* The vectors of the matrix product: one register of the widest kind that the variant may use, and
- * the few operations on it that its single source needs. Every fused multiply-add rounds once, in
- * hardware or through fma(), so all instruction sets give the same bits. */
+/* What the matrix product adds to the vectors of simd.h: the height of its tiles, and squares. */
 #ifndef BP_CORE_KERNEL_GEMM_VECTOR_H
 #define BP_CORE_KERNEL_GEMM_VECTOR_H
 
-#include <math.h>
-#include <stddef.h>
-#include <string.h>
-
-#include "core/kernel/variant.h"
-
-#if defined(__AVX2__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
-#define BP_INLINE static inline __attribute__((always_inline))
+#include "core/kernel/simd.h"
 
 /* BP_ROWS × 2 accumulators, two columns of B and one element of A fill the register file. */
-#if defined(__AVX512F__)
-enum { BP_LANES = 512 / BP_VARIANT_BITS, BP_ROWS = 12 };
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define BP_ROWS 12
 #elif defined(__AVX2__)
-enum { BP_LANES = 256 / BP_VARIANT_BITS, BP_ROWS = 6 };
-#elif defined(__aarch64__)
-enum { BP_LANES = 128 / BP_VARIANT_BITS, BP_ROWS = 12 };
+#define BP_ROWS 6
 #else
-enum { BP_LANES = 128 / BP_VARIANT_BITS, BP_ROWS = 4 };
+#define BP_ROWS 4
 #endif
 
-#if defined(__AVX512F__) && BP_VARIANT_BITS == 32
-typedef __m512 bp_vector;
-#define BP_X86(operation) _mm512_##operation##_ps
-#elif defined(__AVX512F__)
-typedef __m512d bp_vector;
-#define BP_X86(operation) _mm512_##operation##_pd
-#elif defined(__AVX2__) && BP_VARIANT_BITS == 32
-typedef __m256 bp_vector;
-#define BP_X86(operation) _mm256_##operation##_ps
-#elif defined(__AVX2__)
-typedef __m256d bp_vector;
-#define BP_X86(operation) _mm256_##operation##_pd
-#else
-typedef bp_real bp_vector __attribute__((vector_size(16)));
-#endif
-
-#if defined(BP_X86)
-
-BP_INLINE bp_vector bp_vector_zero(void)
-{
-    return BP_X86(setzero)();
-}
-
-BP_INLINE bp_vector bp_vector_load(const bp_real *from)
-{
-    return BP_X86(loadu)(from);
-}
-
-BP_INLINE void bp_vector_store(bp_real *to, bp_vector x)
-{
-    BP_X86(storeu)(to, x);
-}
-
-BP_INLINE bp_vector bp_vector_spread(bp_real x)
-{
-    return BP_X86(set1)(x);
-}
-
-/* a·b + c, rounded once. */
-BP_INLINE bp_vector bp_vector_fma(bp_vector a, bp_vector b, bp_vector c)
-{
-    return BP_X86(fmadd)(a, b, c);
-}
-
-#elif defined(__aarch64__)
-
-BP_INLINE bp_vector bp_vector_zero(void)
-{
-    return (bp_vector){0};
-}
-
-BP_INLINE bp_vector bp_vector_load(const bp_real *from)
-{
-    bp_vector x;
-    memcpy(&x, from, sizeof x);
-    return x;
-}
-
-BP_INLINE void bp_vector_store(bp_real *to, bp_vector x)
-{
-    memcpy(to, &x, sizeof x);
-}
-
-BP_INLINE bp_vector bp_vector_spread(bp_real x)
-{
-    return x - (bp_vector){0};
-}
-
-BP_INLINE bp_vector bp_vector_fma(bp_vector a, bp_vector b, bp_vector c)
-{
-#if BP_VARIANT_BITS == 32
-    return (bp_vector)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
-#else
-    return (bp_vector)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
-#endif
-}
-
-#else
-
-BP_INLINE bp_vector bp_vector_zero(void)
-{
-    return (bp_vector){0};
-}
-
-BP_INLINE bp_vector bp_vector_load(const bp_real *from)
-{
-    bp_vector x;
-    memcpy(&x, from, sizeof x);
-    return x;
-}
-
-BP_INLINE void bp_vector_store(bp_real *to, bp_vector x)
-{
-    memcpy(to, &x, sizeof x);
-}
-
-BP_INLINE bp_vector bp_vector_spread(bp_real x)
-{
-    return x - (bp_vector){0};
-}
-
-/* A call for each lane where the processor has no fused multiply-add: slow, same bits. */
-BP_INLINE bp_vector bp_vector_fma(bp_vector a, bp_vector b, bp_vector c)
-{
-    for (int lane = 0; lane < BP_LANES; lane++)
-#if BP_VARIANT_BITS == 32
-        c[lane] = fmaf(a[lane], b[lane], c[lane]);
-#else
-        c[lane] = fma(a[lane], b[lane], c[lane]);
-#endif
-    return c;
-}
-
-#endif
-
-/* The first `count` lanes, 0 to BP_LANES; the others are zero. Touches no memory past them. */
-BP_INLINE bp_vector bp_vector_load_part(const bp_real *from, size_t count)
-{
-#if defined(__AVX512F__) && BP_VARIANT_BITS == 32
-    return _mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
-#elif defined(__AVX512F__)
-    return _mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), from);
-#elif defined(__AVX2__) && BP_VARIANT_BITS == 32
-    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_maskload_ps(from, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), index));
-#elif defined(__AVX2__)
-    const __m256i index = _mm256_setr_epi64x(0, 1, 2, 3);
-    return _mm256_maskload_pd(from,
-                              _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)count), index));
-#else
-    bp_vector x = {0};
-    for (size_t lane = 0; lane < count; lane++)
-        x[lane] = from[lane];
-    return x;
-#endif
-}
-
-BP_INLINE void bp_vector_store_part(bp_real *to, bp_vector x, size_t count)
-{
-#if defined(__AVX512F__) && BP_VARIANT_BITS == 32
-    _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), x);
-#elif defined(__AVX512F__)
-    _mm512_mask_storeu_pd(to, (__mmask8)((1u << count) - 1), x);
-#elif defined(__AVX2__) && BP_VARIANT_BITS == 32
-    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    _mm256_maskstore_ps(to, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), index), x);
-#elif defined(__AVX2__)
-    const __m256i index = _mm256_setr_epi64x(0, 1, 2, 3);
-    _mm256_maskstore_pd(to, _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)count), index), x);
-#else
-    for (size_t lane = 0; lane < count; lane++)
-        to[lane] = x[lane];
-#endif
-}
+enum { BP_LANES = BP_VECTOR_COUNT };
 
 /* BP_LANES vectors as a square matrix, transposed in place. */
 #if defined(__AVX512F__) && BP_VARIANT_BITS == 32

@@ -45,6 +45,7 @@ struct bp_store {
     int lock_file;
     sqlite3 *database; /* the store thread's, once it runs */
     int log_pages;     /* length of the log; store thread */
+    int copied_pages;  /* of these, in the database already */
     bp_mailbox *mailbox;
     pthread_t thread;
     bool thread_runs;
@@ -72,7 +73,10 @@ static int note_log_length(void *context, sqlite3 *database, const char *name, i
 {
     (void)database;
     (void)name;
-    ((bp_store *)context)->log_pages = pages;
+    bp_store *store = context;
+    if (pages < store->log_pages)
+        store->copied_pages = 0; /* the log began anew */
+    store->log_pages = pages;
     return SQLITE_OK;
 }
 
@@ -155,8 +159,8 @@ static void checkpoint(bp_store *store, int mode)
     const int code = sqlite3_wal_checkpoint_v2(store->database, NULL, mode, &log_pages, &copied);
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY && (code & 0xff) != SQLITE_FULL)
         die(store->database, "checkpoint");
-    /* All copied: the next write starts the log anew. */
-    store->log_pages = copied == log_pages ? 0 : log_pages;
+    if (code == SQLITE_OK)
+        store->copied_pages = copied;
 }
 
 /* One block for writes and outcomes of a group; NULL when there is no memory even for one. */
@@ -190,10 +194,9 @@ static void *store_body(void *argument)
         if (!messages)
             return NULL; /* closed and empty */
         process(store, messages);
-        if (store->log_pages >= RESTART_PAGES)
-            checkpoint(store, SQLITE_CHECKPOINT_RESTART);
-        else if (store->log_pages >= CHECKPOINT_PAGES)
-            checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
+        if (store->log_pages - store->copied_pages >= CHECKPOINT_PAGES)
+            checkpoint(store, store->log_pages >= RESTART_PAGES ? SQLITE_CHECKPOINT_RESTART
+                                                                : SQLITE_CHECKPOINT_PASSIVE);
     }
 }
 

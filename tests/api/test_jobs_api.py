@@ -22,6 +22,14 @@ def specification(epochs=30, name="iris", **training):
             "metrics": {"every_steps": 20}}
 
 
+def endless_specification(**training):
+    """Runs until it is told to stop, and has a point now and then."""
+    body = specification(LONG, **training)
+    del body["data"]["validation"]
+    body["metrics"]["every_steps"] = 5000
+    return body
+
+
 def slow_specification():
     """Some seconds of steps, with few points: there is time to interrupt it."""
     body = specification(4000)
@@ -83,7 +91,7 @@ def test_document_of_a_job(with_iris):
 
 def test_progress_of_a_running_job(with_iris):
     client = with_iris
-    job = client.submit(specification(LONG))["id"]
+    job = client.submit(endless_specification())["id"]
     wait_for_points(client, job, 3)
     deadline = time.monotonic() + 60
     while True:
@@ -92,7 +100,7 @@ def test_progress_of_a_running_job(with_iris):
             break
         assert time.monotonic() < deadline, "no speed was ever shown"
     assert progress["samples_per_second"] > 0 and progress["seconds_left"] > 0
-    assert 0 < progress["step"] < progress["steps"] == LONG * 8
+    assert 0 < progress["step"] < progress["steps"] == LONG * 10
     assert 0 < progress["epoch"] <= progress["epochs"] == LONG
     client.post(f"jobs/{job}/cancel", expect=202)
     client.wait(job, "cancelled")
@@ -100,7 +108,7 @@ def test_progress_of_a_running_job(with_iris):
 
 def test_cancel_is_idempotent_and_honest(with_iris):
     client = with_iris
-    job = client.submit(specification(LONG))["id"]
+    job = client.submit(endless_specification())["id"]
     wait_for_points(client, job, 1)
     assert client.post(f"jobs/{job}/cancel", expect=202).json()["state"] in ("stopping", "cancelled")
     assert client.post(f"jobs/{job}/cancel", expect=202).json()["id"] == job
@@ -116,7 +124,7 @@ def test_cancel_is_idempotent_and_honest(with_iris):
 def test_queued_jobs_wait_for_a_worker(start_daemon, iris):
     client = rest_client.Client(start_daemon("--workers", 1))
     client.put("datasets/iris", iris)
-    running = client.submit(specification(LONG))["id"]
+    running = client.submit(endless_specification())["id"]
     wait_for_points(client, running, 1)
     queued = client.submit(specification(1))["id"]
     assert client.get(f"jobs/{queued}").json()["state"] == "queued"
@@ -265,7 +273,7 @@ def test_sigterm_while_training_and_waiting(start_daemon, iris):
     daemon = start_daemon("--workers", 2)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    jobs = [client.submit(specification(LONG, threads=2))["id"] for _ in range(3)]
+    jobs = [client.submit(endless_specification(threads=2))["id"] for _ in range(3)]
     wait_for_points(client, jobs[0], 1)
     daemon.stop()
     daemon.start()

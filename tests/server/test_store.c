@@ -151,6 +151,38 @@ static void test_a_lost_transaction(void **state)
     bp_store_close(store);
 }
 
+/* The disk is full: the write is refused, reads and small writes go on, and so does all when there is
+ * room again. */
+static void test_disk_full(void **state)
+{
+    bp_store *store = open_store(*state);
+    assert_int_equal(write_sql(store, INSERT("a"), NULL), BP_OK);
+    char limit[64];
+    snprintf(limit, sizeof limit, "PRAGMA max_page_count = %lld",
+             (long long)read_number(store, "PRAGMA page_count") + 2);
+    assert_int_equal(write_sql(store, limit, NULL), BP_OK);
+    const char *large = "INSERT INTO datasets (name, created) VALUES (hex(zeroblob(200000)), 1)";
+    atomic_int answers = 0, failures = 0;
+    for (int i = 0; i < 3; i++) {
+        named_write *write = calloc(1, sizeof *write);
+        write->write = (bp_write){.apply = run_sql, .done = count_answer};
+        write->answers = &answers;
+        write->failures = &failures;
+        snprintf(write->sql, sizeof write->sql, "%s", large);
+        bp_store_write(store, &write->write);
+    }
+    bp_error error = {0};
+    assert_int_equal(write_sql(store, large, &error), BP_STORAGE_FULL);
+    assert_int_equal(atomic_load(&answers), 3);
+    assert_int_equal(atomic_load(&failures), 3);
+    assert_int_equal(write_sql(store, INSERT("b"), NULL), BP_OK);
+    assert_int_equal(read_number(store, "SELECT count(*) FROM datasets"), 2);
+    assert_int_equal(write_sql(store, "PRAGMA max_page_count = 1000000", NULL), BP_OK);
+    assert_int_equal(write_sql(store, large, NULL), BP_OK);
+    assert_int_equal(read_number(store, "SELECT count(*) FROM datasets"), 3);
+    bp_store_close(store);
+}
+
 static void test_the_lock(void **state)
 {
     bp_store *store = open_store(*state);
@@ -264,6 +296,7 @@ int main(void)
                                        STORE_TEST(test_errors_reach_the_waiter),
                                        STORE_TEST(test_a_lost_transaction),
                                        STORE_TEST(test_the_lock),
+                                       STORE_TEST(test_disk_full),
                                        STORE_TEST(test_other_versions),
                                        STORE_TEST(test_not_a_database),
                                        STORE_TEST(test_directories),

@@ -1,5 +1,7 @@
 /* The network, its loss and how it is trained. */
+#include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +14,8 @@
 #include "schema/job/job_work.h"
 #include "schema/json/json_text.h"
 
-/* What a job gets that says nothing of it. The optimiser and the epochs bring small tables (Iris) to
- * where they stop getting better. */
+/* What a job gets that says nothing of it. The optimiser and the epochs bring small tables (Iris, digits)
+ * to where they stop getting better. */
 enum {
     DEFAULT_HIDDEN_UNITS = 64,
     DEFAULT_BATCH = 64,
@@ -196,6 +198,28 @@ static int64_t count_or(const bp_given_count *given, int64_t absent)
     return given->given ? given->value : absent;
 }
 
+/* Targets are not scaled, and a squared error's gradient grows with them: without a smaller rate a
+ * regression on large numbers diverges. The rate is divided by the largest target, and rounded to one
+ * digit so that it reads as the guess that it is. */
+static double guess_learning_rate(const bp_job_work *work)
+{
+    const bp_job_spec *spec = work->spec;
+    double largest = 1;
+    if (spec->task == BP_TASK_CLASSIFICATION || !work->targets_known)
+        return default_learning_rate;
+    for (size_t index = 0; index < spec->target_count; index++) {
+        const bp_column_info *column = &work->training->columns[spec->targets[index].index];
+        if (fabs(column->minimum) > largest) /* NaN is not */
+            largest = fabs(column->minimum);
+        if (fabs(column->maximum) > largest)
+            largest = fabs(column->maximum);
+    }
+    char digits[32];
+    snprintf(digits, sizeof digits, "%.0e", default_learning_rate / largest);
+    double rate = strtod(digits, NULL);
+    return rate > 0 ? rate : DBL_MIN; /* a target beyond 10^306 */
+}
+
 static void resolve_training(bp_job_work *work)
 {
     bp_job_spec *spec = work->spec;
@@ -205,7 +229,7 @@ static void resolve_training(bp_job_work *work)
         training->optimizer = draft->optimizer;
     } else {
         training->optimizer = bp_choice_default(bp_optimizer_family.members[BP_OPTIMIZER_momentum]);
-        training->optimizer.value[0] = default_learning_rate; /* hyperparameter 0 of each */
+        training->optimizer.value[0] = guess_learning_rate(work); /* hyperparameter 0 of each */
     }
     training->schedule = draft->schedule.member
                              ? draft->schedule

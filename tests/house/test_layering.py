@@ -22,7 +22,7 @@ PURE_HEADERS = {
 VECTOR_HEADERS = {"immintrin.h", "arm_neon.h", "cpuid.h", "xmmintrin.h"}
 STANDARD_HEADERS = PURE_HEADERS | {"ctype.h", "errno.h", "stdio.h"}
 POSIX = re.compile(
-    r"(arpa|net|netinet|sys|linux)/[\w/]+\.h|(ctype|dirent|errno|fcntl|fenv|getopt|grp|libgen|locale|"
+    r"(arpa|net|netinet|sys|linux)/[\w/]+\.h|(byteswap|ctype|endian|dirent|errno|fcntl|fenv|getopt|grp|libgen|locale|"
     r"malloc|netdb|poll|pthread|pwd|sched|semaphore|setjmp|signal|spawn|stdatomic|stdio|strings|"
     r"syslog|termios|threads|time|uchar|unistd)\.h")
 SERVER_LIBRARIES = re.compile(r"(jansson|microhttpd|sqlite3|uv|zlib)\.h|nettle/[\w-]+\.h")

@@ -1,4 +1,5 @@
-/* Jobs from submission to their end: states, metrics, restarts, cancelling, the queue. */
+/* Jobs from submission to their end: states, metrics, restarts, cancelling, the queue.
+ * Long because half of it is the rig (store, uploads, loop, scheduler) that all of its tests share. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

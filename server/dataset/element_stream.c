@@ -1,6 +1,5 @@
 #include "server/dataset/element_stream.h"
 
-#include <byteswap.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,7 +45,7 @@ static void swap_block(unsigned char *block, size_t count, size_t size)
         for (size_t i = 0; i < count; i++) {
             uint16_t bits;
             memcpy(&bits, block + 2 * i, 2);
-            bits = bswap_16(bits);
+            bits = __builtin_bswap16(bits);
             memcpy(block + 2 * i, &bits, 2);
         }
         break;
@@ -54,7 +53,7 @@ static void swap_block(unsigned char *block, size_t count, size_t size)
         for (size_t i = 0; i < count; i++) {
             uint32_t bits;
             memcpy(&bits, block + 4 * i, 4);
-            bits = bswap_32(bits);
+            bits = __builtin_bswap32(bits);
             memcpy(block + 4 * i, &bits, 4);
         }
         break;
@@ -62,7 +61,7 @@ static void swap_block(unsigned char *block, size_t count, size_t size)
         for (size_t i = 0; i < count; i++) {
             uint64_t bits;
             memcpy(&bits, block + 8 * i, 8);
-            bits = bswap_64(bits);
+            bits = __builtin_bswap64(bits);
             memcpy(block + 8 * i, &bits, 8);
         }
         break;

@@ -11,6 +11,10 @@
 enum { UNITS, BIAS };                /* hyperparameters */
 enum { WEIGHT_TENSOR, BIAS_TENSOR }; /* tensors */
 
+/* From so many rows on a product with weights as they are stored costs less than packing them first:
+ * it packs the rows instead. */
+enum { UNPACKED_ROWS = 24 };
+
 static const double units_limit = 2147483647.0;
 
 static bp_status dense_plan(bp_layer_shape *shape, const bp_layer_spec *spec, size_t input_width,
@@ -63,7 +67,7 @@ static void dense_forward(bp_layer *layer, const bp_pass *pass)
 {
     const bp_kernels *kernels = pass->kernels;
     const size_t in = layer->shape.input_width, out = layer->shape.output_width;
-    if (!layer->packed_is_current) {
+    if (!layer->packed_is_current && pass->rows < UNPACKED_ROWS) {
         kernels->gemm_pack(layer->packed, layer->parameter[WEIGHT_TENSOR], 1, in, in, out,
                            pass->parallel);
         layer->packed_is_current = true;
@@ -80,7 +84,7 @@ static void dense_forward(bp_layer *layer, const bp_pass *pass)
         .b = layer->parameter[WEIGHT_TENSOR], /* Wᵀ */
         .b_row_stride = 1,
         .b_column_stride = in,
-        .packed_b = layer->packed,
+        .packed_b = layer->packed_is_current ? layer->packed : NULL,
         .c = layer->z,
         .c_row_stride = out,
         .bias = layer->shape.tensor_count > BIAS_TENSOR ? layer->parameter[BIAS_TENSOR] : NULL,

@@ -61,6 +61,31 @@ static void answer_submitted(bp_request *request)
     bp_answer_header(request, "Location", location);
 }
 
+/* "POST /api/v1/jobs" */
+static void name_route(char *out, size_t size, const bp_request *request)
+{
+    snprintf(out, size, "%s %s", bp_method_name(request->route->method), request->route->pattern);
+}
+
+/* True: this was submitted before, or that cannot be found out, and is answered. */
+static bool answer_repeated(bp_request *request, const char *body_sha256)
+{
+    const char *key = request->headers.idempotency_key.value;
+    if (!key)
+        return false;
+    char route[128];
+    name_route(route, sizeof route, request);
+    int64_t id = 0;
+    bp_error error = {.status = BP_OK};
+    bp_status status =
+        bp_jobs_find_submitted(&id, request->services->jobs, key, route, body_sha256, &error);
+    if (status == BP_OK && id == 0)
+        return false;
+    bp_request_outcome(request, id, status, &error);
+    answer_submitted(request);
+    return true;
+}
+
 /* Takes what it is given. */
 static void submit(bp_request *request, bp_job_spec *spec, json_t *resolved, json_t *warnings,
                    uint64_t memory_bytes, const char *body_sha256)
@@ -80,8 +105,7 @@ static void submit(bp_request *request, bp_job_spec *spec, json_t *resolved, jso
     submission->memory_bytes = memory_bytes;
     if (key) {
         snprintf(submission->idempotency_key, sizeof submission->idempotency_key, "%s", key);
-        snprintf(submission->idempotency_route, sizeof submission->idempotency_route, "%s %s",
-                 bp_method_name(request->route->method), request->route->pattern);
+        name_route(submission->idempotency_route, sizeof submission->idempotency_route, request);
         memcpy(submission->body_sha256, body_sha256, BP_SHA256_TEXT_SIZE);
     }
     bp_request_await(request, answer_submitted, false);
@@ -111,6 +135,8 @@ void bp_handle_job_submit(bp_request *request)
         return;
     char body_sha256[BP_SHA256_TEXT_SIZE];
     bp_sha256_text(body_sha256, request->body, request->body_size);
+    if (!validate_only && answer_repeated(request, body_sha256))
+        return;
     if (!bp_request_parse_json(request))
         return;
     lookup state = {.datasets = request->services->datasets};

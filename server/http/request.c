@@ -206,15 +206,19 @@ void bp_request_run_aside(bp_request *request, bp_request_step *step)
     bp_answer_problem(request, 503, "too much work is waiting; try again");
 }
 
-void bp_request_reply(void *context, int64_t id, bp_status status, const bp_error *error)
+void bp_request_outcome(bp_request *request, int64_t id, bp_status status, const bp_error *error)
 {
-    bp_request *request = context;
     request->result_id = id;
     request->result_status = status;
     if (error)
         request->result_error = *error;
     request->result_error.status = status;
-    bp_request_wake(request);
+}
+
+void bp_request_reply(void *context, int64_t id, bp_status status, const bp_error *error)
+{
+    bp_request_outcome(context, id, status, error);
+    bp_request_wake(context);
 }
 
 bool bp_request_stopping(const bp_request *request)

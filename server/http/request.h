@@ -128,6 +128,8 @@ void bp_request_await(bp_request *request, bp_request_step *next, bool stoppable
 void bp_request_wake(bp_request *request);
 /* Runs step on the helper thread, for work of more than a few milliseconds; step must answer. */
 void bp_request_run_aside(bp_request *request, bp_request_step *step);
+/* Keeps an outcome as if it had been awaited. */
+void bp_request_outcome(bp_request *request, int64_t id, bp_status status, const bp_error *error);
 /* bp_job_reply: keeps the outcome and wakes. */
 void bp_request_reply(void *context, int64_t id, bp_status status, const bp_error *error);
 /* Did the daemon stop while this waited? */

@@ -59,6 +59,13 @@ typedef struct bp_job_submission {
 void bp_jobs_submit(bp_jobs *jobs, bp_job_submission *submission, bp_job_reply *reply,
                     void *context);
 
+/* The job that was submitted with this idempotency key, or 0: found before the body is resolved, so that
+ * a repeated request gets its answer even where its data sets have gone since. BP_INVALID (the key was
+ * used with another body). Any thread with a reader. */
+BP_CHECK_RESULT bp_status bp_jobs_find_submitted(int64_t *out_id, bp_jobs *jobs, const char *key,
+                                                 const char *route, const char *body_sha256,
+                                                 bp_error *error);
+
 /* Any thread; idempotent. BP_NOT_FOUND, BP_CONFLICT (finished otherwise). */
 void bp_jobs_cancel(bp_jobs *jobs, int64_t id, bp_job_reply *reply, void *context);
 

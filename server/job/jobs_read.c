@@ -8,6 +8,7 @@
 #include "server/base/clock.h"
 #include "server/job/job_table.h"
 #include "server/store/database.h"
+#include "server/store/job_store.h"
 #include "server/store/metric_store.h"
 
 /* One job a row; the order is known to read_document. */
@@ -217,6 +218,26 @@ bp_status bp_jobs_document_json(json_t **out, bp_jobs *jobs, int64_t id, bp_erro
         sqlite3_finalize(statement);
     }
     end_reading(database);
+    return status;
+}
+
+bp_status bp_jobs_find_submitted(int64_t *out_id, bp_jobs *jobs, const char *key, const char *route,
+                                 const char *body_sha256, bp_error *error)
+{
+    const bp_new_job job = {.now_us = bp_clock_now_us(),
+                            .idempotency_key = key,
+                            .idempotency_route = route,
+                            .body_sha256 = body_sha256};
+    sqlite3 *database = NULL;
+    int64_t id = 0;
+    bool known = false;
+    bp_status status = begin_reading(&database, jobs, error);
+    if (status != BP_OK)
+        return status;
+    status = bp_job_store_find_key(&id, &known, database, &job, error);
+    end_reading(database);
+    if (status == BP_OK)
+        *out_id = known ? id : 0;
     return status;
 }
 

@@ -24,8 +24,8 @@ static bp_status finish(sqlite3_stmt *statement, bp_error *error)
     return status;
 }
 
-static bp_status find_key(int64_t *out_id, bool *out_known, sqlite3 *database,
-                          const bp_new_job *job, bp_error *error)
+bp_status bp_job_store_find_key(int64_t *out_id, bool *out_known, sqlite3 *database,
+                                const bp_new_job *job, bp_error *error)
 {
     sqlite3_stmt *statement = NULL;
     bp_status status = bp_database_prepare(
@@ -132,7 +132,7 @@ bp_status bp_job_store_insert(int64_t *out_id, bool *out_known, sqlite3 *databas
     bool known = false;
     bp_status status = BP_OK;
     if (job->idempotency_key[0])
-        status = find_key(&id, &known, database, job, error);
+        status = bp_job_store_find_key(&id, &known, database, job, error);
     if (status == BP_OK && !known) {
         sqlite3_stmt *statement = NULL;
         status = bp_database_prepare(

@@ -23,6 +23,11 @@ typedef struct bp_new_job {
     const char *idempotency_route, *body_sha256;
 } bp_new_job;
 
+/* Looks up a job's idempotency key (with its route, body and now_us; nothing else is read). Neither
+ * output is written when the key is not known. Any connection. BP_INVALID (used with another body). */
+BP_CHECK_RESULT bp_status bp_job_store_find_key(int64_t *out_id, bool *out_known, sqlite3 *database,
+                                                const bp_new_job *job, bp_error *error);
+
 /* Enters a queued job with its first transition. *out_known: its idempotency key had been seen with
  * the same body, *out_id is the first job's and nothing was written. BP_INVALID at "Idempotency-Key",
  * BP_CONFLICT (a data set has gone). */

@@ -151,6 +151,10 @@ def test_an_idempotency_key_makes_one_job(with_iris):
     client.problem("POST", "jobs", json=specification(2), headers=headers, expect=422)
     assert len(client.get("jobs").json()["items"]) == 1
     client.wait(first["id"])
+    client.delete("datasets/iris")
+    again = client.post("jobs", json=specification(1), headers=headers, expect=201).json()
+    assert again["id"] == first["id"]
+    client.problem("POST", "jobs", json=specification(1), expect=422)
 
 
 def test_divergence_fails_with_a_reason(with_iris):

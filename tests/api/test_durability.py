@@ -1,0 +1,99 @@
+"""What was answered with 2xx is on the disk: seen in the order of system calls, and after a stop in the
+middle of many submissions."""
+
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import rest_client
+from raw_http import once
+
+JOB = (b'{"name": "small", "data": {"dataset": "iris", "target": "species"},'
+       b' "training": {"epochs": 1}}')
+
+HEADERS = ["Content-Type: application/json", f"Content-Length: {len(JOB)}"]
+
+
+def submit_raw(daemon):
+    """(status, body), or None where the daemon no longer answers."""
+    try:
+        answer = once(daemon, "POST", "/api/v1/jobs", HEADERS, JOB)
+    except OSError:
+        return None
+    return (answer[0], answer[2]) if answer else None
+
+
+def test_a_stop_under_load_loses_nothing_acknowledged(start_daemon, iris):
+    daemon = start_daemon("--workers", 2)
+    rest_client.Client(daemon).put("datasets/iris", iris)
+    acknowledged, refused, stop = [], [], threading.Event()
+
+    def keep_submitting():
+        while not stop.is_set():
+            answer = submit_raw(daemon)
+            if answer is None or answer[0] != 201:
+                refused.append(answer and answer[0])
+                return
+            acknowledged.append(int(re.search(rb'"id":(\d+)', answer[1]).group(1)))
+
+    threads = [threading.Thread(target=keep_submitting) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(acknowledged) < 20:
+        assert any(thread.is_alive() for thread in threads), refused
+        time.sleep(0.01)
+    daemon.stop()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert set(refused) <= {None, 503}
+    assert len(set(acknowledged)) == len(acknowledged)
+    daemon.start()
+    client = rest_client.Client(daemon)
+    for job in acknowledged:
+        assert client.get(f"jobs/{job}").json()["id"] == job
+    for job in acknowledged:
+        client.wait(job)
+
+
+def test_each_acknowledged_write_is_synced_first(start_daemon, iris, tmp_path):
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    daemon = start_daemon()
+    client = rest_client.Client(daemon)
+    client.put("datasets/iris", iris)
+    trace = tmp_path / "trace"
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-qq", "-s", "64", "-o", trace, "-p", str(daemon.pid), "-e",
+         "trace=fdatasync,fsync,recvfrom,sendto,sendmsg,read,write,writev"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        # Attached once a request shows up in the trace.
+        for _ in range(200):
+            client.get("/v2/health/live")
+            if trace.exists() and "health/live" in trace.read_text(errors="replace"):
+                break
+            if tracer.poll() is not None:
+                pytest.skip("strace may not attach here: " + tracer.stderr.read())
+            time.sleep(0.05)
+        for _ in range(3):
+            assert submit_raw(daemon)[0] == 201
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+    received = synced = None
+    answers = 0
+    for number, line in enumerate(trace.read_text(errors="replace").splitlines()):
+        if "POST /api/v1/jobs" in line:
+            received = number
+        elif re.search(r"(fdatasync|fsync)(\(\d+\)| resumed>.*) += 0", line):
+            synced = number
+        elif "201 Created" in line:
+            answers += 1
+            assert synced is not None and synced > received, "answered before the disk had it"
+    assert answers == 3

@@ -6,14 +6,12 @@
 #include "server/http/request.h"
 
 /* HTTP status, last part of the type URI, title. `type` is "/problems/<slug>": relative to the
- * daemon and described in the API's documentation. */
+ * daemon, and described in docs/PROBLEMS.md. */
 #define BP_PROBLEM_LIST(X)                                                                         \
     X(400, "bad-request", "Bad request")                                                           \
     X(403, "forbidden", "Forbidden")                                                               \
     X(404, "not-found", "Not found")                                                               \
     X(405, "method-not-allowed", "Method not allowed")                                             \
-    X(406, "not-acceptable", "Not acceptable")                                                     \
-    X(408, "timeout", "Request timed out")                                                         \
     X(409, "conflict", "Conflict")                                                                 \
     X(413, "too-large", "Content too large")                                                       \
     X(415, "unsupported-media-type", "Unsupported media type")                                     \

@@ -200,9 +200,9 @@ static bp_status build(const char *path, bp_error *error)
     return status;
 }
 
-static bool sync_path(const char *path, int flags)
+static bool sync_file(const char *path)
 {
-    const int file = open(path, flags | O_RDONLY | O_CLOEXEC);
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return false;
     const bool synced = fsync(file) == 0;
@@ -215,16 +215,10 @@ static bool sync_path(const char *path, int flags)
 static bp_status create(const char *path, bp_error *error)
 {
     const size_t size = strlen(path) + 8;
-    char *draft = malloc(size), *directory = strdup(path);
-    if (!draft || !directory) {
-        free(draft);
-        free(directory);
+    char *draft = malloc(size);
+    if (!draft)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory");
-    }
     snprintf(draft, size, "%s.new", path);
-    char *slash = strrchr(directory, '/');
-    if (slash)
-        *slash = '\0';
     (void)unlink(draft); /* of a start that did not get this far */
     /* A log without its database would be replayed into the new one. */
     static const char *const stale[] = {"-wal", "-shm"};
@@ -234,20 +228,20 @@ static bp_status create(const char *path, bp_error *error)
     }
     snprintf(draft, size, "%s.new", path);
     bp_status status = build(draft, error);
-    if (status == BP_OK && (!sync_path(draft, 0) || rename(draft, path) != 0 ||
-                            !sync_path(slash ? directory : ".", O_DIRECTORY)))
+    if (status == BP_OK && (!sync_file(draft) || rename(draft, path) != 0))
         status = bp_error_set(error, BP_INPUT_OUTPUT, path, "the database cannot be made: %s",
                               strerror(errno));
-    free(directory);
     free(draft);
     return status;
 }
 
-bp_status bp_database_open_writer(sqlite3 **out, const char *path, bp_error *error)
+bp_status bp_database_open_writer(sqlite3 **out, bool *out_created, const char *path,
+                                  bp_error *error)
 {
     sqlite3 *database = NULL;
     bp_status status = BP_OK;
-    if (access(path, F_OK) != 0 && errno == ENOENT)
+    const bool missing = access(path, F_OK) != 0 && errno == ENOENT;
+    if (missing)
         status = create(path, error);
     if (status == BP_OK)
         status =
@@ -273,6 +267,7 @@ bp_status bp_database_open_writer(sqlite3 **out, const char *path, bp_error *err
         return status;
     }
     *out = database;
+    *out_created = missing;
     return BP_OK;
 }
 

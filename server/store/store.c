@@ -44,6 +44,7 @@ struct bp_store {
     char *directory, *database_path;
     int lock_file;
     sqlite3 *database; /* the store thread's, once it runs */
+    bool created;      /* the database is new and its name not yet on the disk; store thread */
     int log_pages;     /* length of the log; store thread */
     int copied_pages;  /* of these, in the database already */
     bp_mailbox *mailbox;
@@ -186,9 +187,23 @@ static void process(bp_store *store, bp_message *messages)
     free(outcomes);
 }
 
+/* Here and not at opening: nobody needs to wait for it but the first commit. */
+static void sync_directory(const char *directory)
+{
+    const int file = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file < 0 || fsync(file) != 0) {
+        bp_log(BP_LOG_ERROR, "the data directory cannot be synced, stopping", "error=\"%s\"",
+               strerror(errno));
+        _exit(74); /* EX_IOERR */
+    }
+    close(file);
+}
+
 static void *store_body(void *argument)
 {
     bp_store *store = argument;
+    if (store->created)
+        sync_directory(store->directory);
     for (;;) {
         bp_message *messages = bp_mailbox_receive_all(store->mailbox, -1);
         if (!messages)
@@ -403,7 +418,8 @@ bp_status bp_store_open(bp_store **out, const char *directory, bp_error *error)
     if (status == BP_OK)
         status = take_lock(&store->lock_file, directory, error);
     if (status == BP_OK)
-        status = bp_database_open_writer(&store->database, store->database_path, error);
+        status =
+            bp_database_open_writer(&store->database, &store->created, store->database_path, error);
     if (status == BP_OK) {
         sqlite3_wal_hook(store->database, note_log_length, store);
         if (pthread_key_create(&store->reader_key, close_reader) != 0)

@@ -137,7 +137,7 @@ void bp_handle_job_submit(bp_request *request)
     bp_sha256_text(body_sha256, request->body, request->body_size);
     if (!validate_only && answer_repeated(request, body_sha256))
         return;
-    if (!bp_request_parse_json(request))
+    if (!bp_request_parse_json(request, SIZE_MAX))
         return;
     lookup state = {.datasets = request->services->datasets};
     const bp_dataset_lookup by_name = {.context = &state, .find = find};

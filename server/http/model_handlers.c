@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/checked.h"
 #include "schema/json/name_hint.h"
 #include "server/http/handlers.h"
 #include "server/http/problem.h"
@@ -140,6 +141,16 @@ static void predict_with(bp_request *request, bp_model *model)
     bp_faults_done(&faults);
 }
 
+/* What a prediction of the most rows needs, with room for a fault in each row. */
+static size_t value_limit(const bp_request *request, const bp_model_info *info)
+{
+    size_t limit;
+    if (!bp_checked_multiply(&limit, request->http->options.predict_rows,
+                             info->preparation.raw_width + 1))
+        return SIZE_MAX;
+    return limit < SIZE_MAX - 1024 ? limit + 1024 : limit;
+}
+
 static void predict(bp_request *request)
 {
     uint64_t version = request->capture_count > 1 ? bp_request_number(request, 1) : 0;
@@ -150,7 +161,7 @@ static void predict(bp_request *request)
         bp_answer_error(request, &error);
         return;
     }
-    if (bp_request_parse_json(request)) {
+    if (bp_request_parse_json(request, value_limit(request, bp_model_info_of(model)))) {
         if (json_is_object(request->json))
             predict_with(request, model);
         else

@@ -96,10 +96,17 @@ uint64_t bp_request_number(const bp_request *request, size_t capture)
     return value;
 }
 
-/* Deepest nesting of brackets outside strings. Jansson recurses once for each. */
-static size_t nesting(const char *text, size_t size)
+typedef struct json_extent {
+    size_t nesting; /* deepest; Jansson recurses once for each level */
+    size_t
+        separators; /* commas: a bound on the values, each of which costs some 40 bytes when parsed */
+} json_extent;
+
+/* Of what stands outside strings. */
+static json_extent measure(const char *text, size_t size)
 {
-    size_t depth = 0, deepest = 0;
+    json_extent extent = {.nesting = 0};
+    size_t depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < size; i++) {
         char c = text[i];
@@ -110,20 +117,27 @@ static size_t nesting(const char *text, size_t size)
                 in_string = false;
         } else if (c == '"') {
             in_string = true;
+        } else if (c == ',') {
+            extent.separators++;
         } else if (c == '[' || c == '{') {
-            if (++depth > deepest)
-                deepest = depth;
+            if (++depth > extent.nesting)
+                extent.nesting = depth;
         } else if ((c == ']' || c == '}') && depth > 0) {
             depth--;
         }
     }
-    return deepest;
+    return extent;
 }
 
-bool bp_request_parse_json(bp_request *request)
+bool bp_request_parse_json(bp_request *request, size_t value_limit)
 {
-    if (nesting(request->body, request->body_size) > NESTING_LIMIT) {
+    const json_extent extent = measure(request->body, request->body_size);
+    if (extent.nesting > NESTING_LIMIT) {
         bp_answer_problem(request, 400, "the JSON is nested deeper than %d levels", NESTING_LIMIT);
+        return false;
+    }
+    if (extent.separators > value_limit) {
+        bp_answer_problem(request, 413, "the JSON has more than %zu values", value_limit);
         return false;
     }
     json_error_t error;

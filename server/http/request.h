@@ -116,8 +116,9 @@ BP_CHECK_RESULT bool bp_request_count(uint64_t *out, bp_request *request, const 
 BP_CHECK_RESULT bool bp_request_flag(bool *out, bp_request *request, const char *name);
 /* A captured number; route_table has checked it. */
 uint64_t bp_request_number(const bp_request *request, size_t capture);
-/* Parses the body into request->json. False: answered with 400. */
-BP_CHECK_RESULT bool bp_request_parse_json(bp_request *request);
+/* Parses the body into request->json. value_limit: most values, so that parsing cannot take many times
+ * the body's memory; SIZE_MAX: the body's own limit will do. False: answered with 400 or 413. */
+BP_CHECK_RESULT bool bp_request_parse_json(bp_request *request, size_t value_limit);
 
 /* ---- waiting ---- */
 

@@ -81,6 +81,16 @@ def test_many_rows(client, model):
     assert "10000" in problem["detail"]
 
 
+def test_values_without_end_are_refused_before_they_are_parsed(daemon, client, model):
+    """Each would cost some 40 bytes of memory for 2 of the body."""
+    body = b'{"rows": [[' + b"1," * 8000000 + b"1]]}"
+    before = daemon.resident_bytes()
+    answer = raw_http.once(daemon, "POST", "/api/v1/" + model, ["Content-Type: application/json",
+                                                              f"Content-Length: {len(body)}"], body)
+    assert raw_http.problem(answer)["status"] == 413
+    assert daemon.resident_bytes() - before < 10 * len(body)
+
+
 def test_a_body_that_is_no_object(daemon, client, model):
     for body, wanted in ((b"[]", 422), (b"5", 400), (b'{"rows": [[1, 2', 400)):
         answer = raw_http.once(daemon, "POST", "/api/v1/" + model, ["Content-Type: application/json",

@@ -1,6 +1,7 @@
 /* A job's data, in this order: open and verify the column files; say which rows belong to which part;
  * read targets and leave out or refuse rows with missing values; fit the preparation on what is left of
  * the training rows; prepare every part. Raw rows exist only a block at a time. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,7 @@ static bp_status open_source(job_loader *loader, job_source *source, const char 
         status = bp_row_reader_open(&source->features, directory, source->info, spec->features,
                                     spec->feature_categories, spec->feature_count,
                                     loader->cancelled, loader->context, error);
+    assert(spec->task != BP_TASK_CLASSIFICATION || spec->target_count == 1);
     /* A classification has one target column, so one list of classes is a list for each. */
     const bp_labels *classes = spec->task == BP_TASK_CLASSIFICATION ? &spec->classes : NULL;
     if (status == BP_OK)

@@ -86,7 +86,8 @@ BP_CHECK_RESULT bp_status bp_jobs_metrics_json(json_t **out, bp_jobs *jobs, int6
                                                uint64_t after, size_t limit, bp_error *error);
 
 /* Asks to be called once (on the main thread) when job `id` has points beyond `after` or has finished,
- * or after timeout_ms, whichever is first. Any thread; never calls back before it returns. */
+ * or after timeout_ms, whichever is first. Any thread. May call back before it returns, and on the caller's
+ * thread when the daemon is stopping. */
 void bp_jobs_watch(bp_jobs *jobs, int64_t id, uint64_t after, uint64_t timeout_ms,
                    void (*notify)(void *context), void *context);
 

@@ -146,6 +146,9 @@ static const inference inferences[] = {
      " 'init': {'type': 'normal', 'std': 0.5}}"},
     {IMAGES("'digit'") ", 'preprocess': {'center': false, 'scale': {'type': 'minmax'}}}",
      "preprocess", "{'center': false, 'scale': 'minmax', 'missing': 'mean'}"},
+    /* a rate that large targets do not make diverge; the largest here is 9, then 255 */
+    {IMAGES("'score'") "}", "optimizer/learning_rate", "0.006"},
+    {IMAGES("'pair'") "}", "optimizer/learning_rate", "0.0002"},
     {IMAGES(
          "'digit'") ", 'name': 'A.b-c_9', 'priority': -3, 'training': {'epochs': 0, 'batch_size':"
                     " 100000, 'shuffle': false, 'seed': 9007199254740991, 'dtype': 'float64',"

@@ -37,7 +37,7 @@ static uint64_t to_bits(double value)
 
 static const double ln2_high = 0x1.62e42fefp-1, ln2_low = 0x1.473de6af278edp-34;
 
-double bp_exp(double x)
+double bp_scalar_exp(double x)
 {
     if (x != x)
         return x;
@@ -54,7 +54,7 @@ double bp_exp(double x)
     return power * from_bits((first - 1) << 52) * from_bits((second - 1) << 52);
 }
 
-double bp_log(double x)
+double bp_scalar_log(double x)
 {
     if (x == 0)
         return -(double)INFINITY;
@@ -114,7 +114,7 @@ static double sine(angle a)
     return a.high + tail;
 }
 
-double bp_cos(double x)
+double bp_scalar_cos(double x)
 {
     if (!(fabs(x) <= 0x1p20))
         return (double)NAN;
@@ -130,4 +130,13 @@ double bp_cos(double x)
     default:
         return sine(a);
     }
+}
+
+double bp_scalar_power(double x, uint64_t n)
+{
+    double product = 1;
+    for (double square = x; n > 0; n >>= 1, square *= square)
+        if (n & 1)
+            product *= square;
+    return product;
 }

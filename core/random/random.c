@@ -111,7 +111,7 @@ static double normal_quantile(double p)
         double r = 0.180625 - q * q;
         return q * polynomial(middle_top, r) / polynomial(middle_bottom, r);
     }
-    double r = sqrt(-bp_log(q < 0 ? p : 1 - p));
+    double r = sqrt(-bp_scalar_log(q < 0 ? p : 1 - p));
     double z = r <= 5 ? polynomial(tail_top, r - 1.6) / polynomial(tail_bottom, r - 1.6)
                       : polynomial(far_top, r - 5) / polynomial(far_bottom, r - 5);
     return q < 0 ? -z : z;

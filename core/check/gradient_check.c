@@ -14,7 +14,7 @@ typedef struct checking {
     const void *input;
     size_t rows;
     const bp_targets *targets;
-    size_t piece_count;   /* units with kinks, times rows */
+    size_t piece_count;   /* units and outputs with kinks, times rows */
     unsigned char *piece; /* (2, piece_count): of the first evaluation of an element, of this one */
     bp_arena arena;
 } checking;
@@ -35,6 +35,8 @@ static void read_pieces(const checking *check, unsigned char *piece)
         layer->activation->piece(layer->z, piece, count, layer->spec.activation.value);
         piece += count;
     }
+    if (bp_network_loss(check->network)->piece)
+        bp_network_loss_piece(check->network, check->targets, piece);
 }
 
 static double loss_now(const checking *check)
@@ -133,6 +135,8 @@ static bp_status prepare(checking *check, const bp_check_spec *spec, bp_error *e
             return bp_error_set(error, BP_INVALID, "", "the network is not planned with keep_z");
         check->piece_count += check->rows * layer->shape.output_width; /* fits: z exists */
     }
+    if (bp_network_loss(check->network)->piece)
+        check->piece_count += check->rows * bp_network_output_width(check->network);
     size_t bytes;
     if (!bp_checked_multiply(&bytes, check->piece_count, 2))
         return bp_error_set(error, BP_TOO_LARGE, "", "the network is too large to check");

@@ -1,8 +1,8 @@
 /* Gradients against differences, for every parameter tensor of a network, in float64.
  * An element passes when |a − n| ≤ 1e-7·max(|a|, |n|) + floor·max(1, |J|), a analytic, n numerical;
  * the floor is what rounding leaves: 2e-10 for the central difference at ε = 1e-5, 2e-11 for the
- * fourth-order one at h = 1e-3. Elements for which a unit changes its piece (ReLU) between the two
- * sides are skipped and counted. */
+ * fourth-order one at h = 1e-3. Elements for which a unit (ReLU) or the loss (hinge) changes its piece
+ * between the two sides are skipped and counted. */
 #ifndef BP_CORE_CHECK_GRADIENT_CHECK_H
 #define BP_CORE_CHECK_GRADIENT_CHECK_H
 

@@ -1,34 +1,23 @@
 #include "core/initializer/fill.h"
 
-typedef double draw_function(const bp_random *random, uint64_t row, uint64_t unit);
-
-static double symmetric_uniform(const bp_random *random, uint64_t row, uint64_t unit)
-{
-    return 2 * bp_random_uniform(random, row, unit) - 1;
-}
-
-static void fill_scaled(void *data, bp_dtype dtype, size_t rows, size_t columns,
-                        const bp_random *random, draw_function *draw, double factor)
+void bp_fill_normal(const bp_fill *fill, double deviation)
 {
     size_t element = 0;
-    for (size_t row = 0; row < rows; row++)
-        for (size_t column = 0; column < columns; column++, element++) {
-            double value = factor * draw(random, row, column);
-            if (dtype == BP_FLOAT32)
-                ((float *)data)[element] = (float)value;
-            else
-                ((double *)data)[element] = value;
+    for (size_t row = 0; row < fill->rows; row++)
+        for (size_t column = 0; column < fill->columns; column++, element++)
+            bp_fill_put(fill, element, deviation * bp_random_normal(fill->random, row, column));
+}
+
+void bp_fill_uniform(const bp_fill *fill, double low, double high)
+{
+    /* From the middle: symmetric bounds give symmetric numbers, and no difference overflows. */
+    const double middle = low / 2 + high / 2, half = high / 2 - low / 2;
+    size_t element = 0;
+    for (size_t row = 0; row < fill->rows; row++)
+        for (size_t column = 0; column < fill->columns; column++, element++) {
+            double share = 2 * bp_random_uniform(fill->random, row, column) - 1;
+            double value = middle + half * share;
+            value = value < low ? low : value; /* by rounding */
+            bp_fill_put(fill, element, value > high ? high : value);
         }
-}
-
-void bp_fill_normal(void *data, bp_dtype dtype, size_t rows, size_t columns,
-                    const bp_random *random, double deviation)
-{
-    fill_scaled(data, dtype, rows, columns, random, bp_random_normal, deviation);
-}
-
-void bp_fill_uniform(void *data, bp_dtype dtype, size_t rows, size_t columns,
-                     const bp_random *random, double bound)
-{
-    fill_scaled(data, dtype, rows, columns, random, symmetric_uniform, bound);
 }

@@ -1,18 +1,22 @@
-/* Random fills that initialisers are made of; arguments as in bp_initializer.fill. */
+/* Random fills that initialisers are made of; they write every element of a tensor. */
 #ifndef BP_CORE_INITIALIZER_FILL_H
 #define BP_CORE_INITIALIZER_FILL_H
 
-#include <stddef.h>
-
-#include "core/base/dtype.h"
-#include "core/random/random.h"
+#include "core/initializer/initializer.h"
 
 /* Normal numbers with mean 0 and the standard deviation `deviation`. */
-void bp_fill_normal(void *data, bp_dtype dtype, size_t rows, size_t columns,
-                    const bp_random *random, double deviation);
+void bp_fill_normal(const bp_fill *fill, double deviation);
 
-/* Numbers uniform in [−bound, bound); rounded to float32 the upper end can occur. */
-void bp_fill_uniform(void *data, bp_dtype dtype, size_t rows, size_t columns,
-                     const bp_random *random, double bound);
+/* Numbers uniform in [low, high], low ≤ high. */
+void bp_fill_uniform(const bp_fill *fill, double low, double high);
+
+/* Element i of the tensor, row-major, rounded to its width. */
+static inline void bp_fill_put(const bp_fill *fill, size_t i, double value)
+{
+    if (fill->dtype == BP_FLOAT32)
+        ((float *)fill->data)[i] = (float)value;
+    else
+        ((double *)fill->data)[i] = value;
+}
 
 #endif

@@ -1,25 +1,33 @@
-/* Initialisers: the values that weights begin with. A weight is a pure function of the stream and of
- * its place in the tensor, computed in double and rounded to the width, so float32 and float64
- * networks of one seed begin with the same numbers. */
+/* Initialisers: the values that weights begin with. A tensor is a pure function of the stream and of
+ * its shape, and each weight but an orthogonal one of its place alone, computed in double and rounded
+ * to the width, so float32 and float64 networks of one seed begin with the same numbers. */
 #ifndef BP_CORE_INITIALIZER_INITIALIZER_H
 #define BP_CORE_INITIALIZER_INITIALIZER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/base/dtype.h"
 #include "core/base/family.h"
 #include "core/random/random.h"
 
+/* A weight tensor to fill. */
+typedef struct bp_fill {
+    void *data; /* (rows, columns) row-major of dtype: (out, in) */
+    bp_dtype dtype;
+    size_t rows, columns;
+    size_t fan_in, fan_out;  /* inputs of one unit, units that one input feeds; neither is 0 */
+    const bp_random *random; /* stream of this tensor; (row, column) names the number */
+    const double *value;     /* hyperparameters in member order */
+    double *scratch;         /* scratch_count numbers, contents undefined before and after */
+} bp_fill;
+
 typedef struct bp_initializer {
     bp_member member;
-    /* Writes every element of a weight tensor.
-     *   data             (rows, columns) row-major of dtype: (out, in)
-     *   fan_in, fan_out  inputs of one unit, and units that one input feeds; their sum is not 0
-     *   random           stream of this tensor; (row, column) names the number
-     *   value            hyperparameters in member order
-     * Allocates nothing; any thread. */
-    void (*fill)(void *data, bp_dtype dtype, size_t rows, size_t columns, size_t fan_in,
-                 size_t fan_out, const bp_random *random, const double *value);
+    /* Writes every element. Allocates nothing; any thread. */
+    void (*fill)(const bp_fill *fill);
+    /* Numbers of scratch that fill needs; false on overflow. NULL: none. */
+    bool (*scratch_count)(size_t *count, size_t rows, size_t columns);
 } bp_initializer;
 
 enum bp_initializer_index {

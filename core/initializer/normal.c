@@ -1,5 +1,4 @@
 #include "core/initializer/fill.h"
-#include "core/initializer/initializer.h"
 
 enum { STD, PARAMETER_COUNT };
 
@@ -12,11 +11,9 @@ static const bp_hyperparameter parameters[PARAMETER_COUNT] = {
              .maximum = __builtin_inf()},
 };
 
-static void fill(void *data, bp_dtype dtype, size_t rows, size_t columns, size_t fan_in,
-                 size_t fan_out, const bp_random *random, const double *value)
+static void fill_tensor(const bp_fill *fill)
 {
-    (void)fan_in, (void)fan_out;
-    bp_fill_normal(data, dtype, rows, columns, random, value[STD]);
+    bp_fill_normal(fill, fill->value[STD]);
 }
 
 extern const bp_initializer bp_initializer_normal;
@@ -29,5 +26,5 @@ const bp_initializer bp_initializer_normal = {
                .index = BP_INITIALIZER_normal,
                .parameter_count = PARAMETER_COUNT,
                .parameters = parameters},
-    .fill = fill,
+    .fill = fill_tensor,
 };

@@ -1,14 +1,11 @@
 #include <math.h>
 
 #include "core/initializer/fill.h"
-#include "core/initializer/initializer.h"
 
-static void fill(void *data, bp_dtype dtype, size_t rows, size_t columns, size_t fan_in,
-                 size_t fan_out, const bp_random *random, const double *value)
+static void fill_tensor(const bp_fill *fill)
 {
-    (void)value;
-    double deviation = sqrt(2 / ((double)fan_in + (double)fan_out));
-    bp_fill_normal(data, dtype, rows, columns, random, deviation);
+    double deviation = sqrt(2 / ((double)fill->fan_in + (double)fill->fan_out));
+    bp_fill_normal(fill, deviation);
 }
 
 extern const bp_initializer bp_initializer_xavier_normal;
@@ -20,5 +17,5 @@ const bp_initializer bp_initializer_xavier_normal = {
                             "feedforward neural networks, equation 12",
                .pytorch = "torch.nn.init.xavier_normal_(w, gain=1)",
                .index = BP_INITIALIZER_xavier_normal},
-    .fill = fill,
+    .fill = fill_tensor,
 };

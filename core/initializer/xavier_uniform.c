@@ -1,14 +1,11 @@
 #include <math.h>
 
 #include "core/initializer/fill.h"
-#include "core/initializer/initializer.h"
 
-static void fill(void *data, bp_dtype dtype, size_t rows, size_t columns, size_t fan_in,
-                 size_t fan_out, const bp_random *random, const double *value)
+static void fill_tensor(const bp_fill *fill)
 {
-    (void)value;
-    double bound = sqrt(6 / ((double)fan_in + (double)fan_out));
-    bp_fill_uniform(data, dtype, rows, columns, random, bound);
+    double bound = sqrt(6 / ((double)fill->fan_in + (double)fill->fan_out));
+    bp_fill_uniform(fill, -bound, bound);
 }
 
 extern const bp_initializer bp_initializer_xavier_uniform;
@@ -20,5 +17,5 @@ const bp_initializer bp_initializer_xavier_uniform = {
                             "feedforward neural networks, equation 16",
                .pytorch = "torch.nn.init.xavier_uniform_(w, gain=1)",
                .index = BP_INITIALIZER_xavier_uniform},
-    .fill = fill,
+    .fill = fill_tensor,
 };

@@ -2,11 +2,9 @@
 
 #include "core/initializer/initializer.h"
 
-static void fill(void *data, bp_dtype dtype, size_t rows, size_t columns, size_t fan_in,
-                 size_t fan_out, const bp_random *random, const double *value)
+static void fill_tensor(const bp_fill *fill)
 {
-    (void)fan_in, (void)fan_out, (void)random, (void)value;
-    memset(data, 0, rows * columns * bp_dtype_size(dtype));
+    memset(fill->data, 0, fill->rows * fill->columns * bp_dtype_size(fill->dtype));
 }
 
 extern const bp_initializer bp_initializer_zeros;
@@ -17,5 +15,5 @@ const bp_initializer bp_initializer_zeros = {
                .reference = "Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.4",
                .pytorch = "torch.nn.init.zeros_(w)",
                .index = BP_INITIALIZER_zeros},
-    .fill = fill,
+    .fill = fill_tensor,
 };

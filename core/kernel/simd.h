@@ -62,6 +62,29 @@ BP_INLINE void bp_vector_store(bp_real *out, bp_vector v)
     memcpy(out, &v, sizeof v);
 }
 
+/* Rounded once; NaN below 0. */
+BP_INLINE bp_vector bp_vector_sqrt(bp_vector a)
+{
+#if defined(__AVX512F__) && BP_VARIANT_BITS == 32
+    return (bp_vector)_mm512_sqrt_ps((__m512)a);
+#elif defined(__AVX512F__)
+    return (bp_vector)_mm512_sqrt_pd((__m512d)a);
+#elif defined(__AVX2__) && BP_VARIANT_BITS == 32
+    return (bp_vector)_mm256_sqrt_ps((__m256)a);
+#elif defined(__AVX2__)
+    return (bp_vector)_mm256_sqrt_pd((__m256d)a);
+#else
+    bp_vector v;
+    for (size_t lane = 0; lane < BP_VECTOR_COUNT; lane++)
+#if BP_VARIANT_BITS == 32
+        v[lane] = __builtin_sqrtf(a[lane]);
+#else
+        v[lane] = __builtin_sqrt(a[lane]);
+#endif
+    return v;
+#endif
+}
+
 BP_INLINE bp_bits bp_vector_less(bp_vector a, bp_vector b)
 {
     return (bp_bits)(a < b);

@@ -38,6 +38,13 @@ static bp_status dense_plan(bp_layer_shape *shape, const bp_layer_spec *spec, si
                              input_width))
         return bp_error_set(error, BP_TOO_LARGE, "/units", "%zu units on %zu inputs are too many",
                             output_width, input_width);
+    const bp_initializer *initializer = bp_initializer_of(spec->initializer.member);
+    if (initializer && initializer->scratch_count &&
+        !(initializer->scratch_count(&planned.initialize_bytes, output_width, input_width) &&
+          bp_checked_multiply(&planned.initialize_bytes, planned.initialize_bytes, sizeof(double))))
+        return bp_error_set(error, BP_TOO_LARGE, "/units",
+                            "%zu units on %zu inputs are too many for this initialiser",
+                            output_width, input_width);
     *shape = planned;
     return BP_OK;
 }
@@ -51,14 +58,21 @@ static bool dense_measure(size_t *packed_bytes, size_t *scratch_bytes, const bp_
     return *packed_bytes > 0;
 }
 
-static void dense_initialize(bp_layer *layer, const bp_kernels *kernels, uint64_t seed)
+static void dense_initialize(bp_layer *layer, const bp_kernels *kernels, uint64_t seed,
+                             void *scratch)
 {
     const bp_layer_shape *shape = &layer->shape;
-    const bp_initializer *initializer = (const bp_initializer *)layer->spec.initializer.member;
     bp_random random = bp_random_stream(seed, (uint32_t)layer->index, BP_RANDOM_INITIALIZE, 0);
-    initializer->fill(layer->parameter[WEIGHT_TENSOR], kernels->dtype, shape->output_width,
-                      shape->input_width, shape->fan_in, shape->fan_out, &random,
-                      layer->spec.initializer.value);
+    const bp_fill fill = {.data = layer->parameter[WEIGHT_TENSOR],
+                          .dtype = kernels->dtype,
+                          .rows = shape->output_width,
+                          .columns = shape->input_width,
+                          .fan_in = shape->fan_in,
+                          .fan_out = shape->fan_out,
+                          .random = &random,
+                          .value = layer->spec.initializer.value,
+                          .scratch = scratch};
+    bp_initializer_of(layer->spec.initializer.member)->fill(&fill);
     if (shape->tensor_count > BIAS_TENSOR)
         memset(layer->parameter[BIAS_TENSOR], 0, shape->output_width * kernels->real_size);
 }

@@ -35,6 +35,7 @@ typedef struct bp_layer_shape {
     /* l2, l1, max-norm and fan-in scaling concern weight tensors only. */
     bool tensor_is_weight[BP_LAYER_TENSOR_LIMIT];
     size_t fan_in, fan_out;
+    size_t initialize_bytes; /* of scratch that initialize needs */
 } bp_layer_shape;
 
 /* One pass of a batch through a network. */
@@ -74,8 +75,9 @@ typedef struct bp_layer_type {
     /* Bytes of packed weights and of scratch for `rows` rows; false on overflow. */
     bool (*measure)(size_t *packed_bytes, size_t *scratch_bytes, const bp_layer_shape *shape,
                     const bp_kernels *kernels, size_t rows);
-    /* Writes initial parameters; `random` is a stream of this layer. */
-    void (*initialize)(bp_layer *layer, const bp_kernels *kernels, uint64_t seed);
+    /* Writes initial parameters: a function of specification, index and seed. scratch: 64-byte
+     * aligned, shape.initialize_bytes of it. */
+    void (*initialize)(bp_layer *layer, const bp_kernels *kernels, uint64_t seed, void *scratch);
     /* Reads x, writes z and a. Allocates nothing. */
     void (*forward)(bp_layer *layer, const bp_pass *pass);
     /* Turns delta from dJ/da into dJ/dz, writes gradient[] (overwriting), and, unless dx is NULL

@@ -17,13 +17,16 @@ typedef enum bp_target_kind {
 /* Rows [first, first + count) of a batch. Arrays are whole-batch arrays of the variant's width. */
 typedef struct bp_loss_call {
     const void *output;   /* (rows, width) of the last layer: logits where the loss merges */
-    size_t width;         /* classes or targets */
+    size_t width;         /* of the last layer: classes or targets, 1 where the loss is binary */
     size_t rows;          /* of the batch: the gradient is of the mean over them */
-    const int32_t *label; /* (rows) each in [0, width), for BP_TARGET_CLASS */
+    const int32_t *label; /* (rows) each in [0, classes), for BP_TARGET_CLASS */
     const void *target;   /* (rows, width), for BP_TARGET_VALUE */
     void *gradient;       /* (rows, width): d(mean loss)/d(output), or NULL; may alias output */
     double *row_loss;     /* (rows) or NULL: loss of each row, unscaled by 1/rows */
-    const double *value;  /* hyperparameters in member order */
+    /* (classes) at least 0, or NULL for all 1, for BP_TARGET_CLASS: multiplies loss and gradient of
+     * the rows of a class. The mean stays one over rows, whatever their weights. */
+    const double *class_weight;
+    const double *value; /* hyperparameters in member order */
 } bp_loss_call;
 
 typedef struct bp_loss {
@@ -32,13 +35,22 @@ typedef struct bp_loss {
     /* The output activation that this loss computes itself, from logits ("softmax"), or NULL. A last
      * layer with that activation then hands over its z. */
     const char *merges;
+    /* One output for two classes: the last layer is 1 wide, and output() makes 2 of it. */
+    bool binary;
     /* Name under which a prediction shows the rows of output(): "probabilities", "value", "scores". */
     const char *output_name;
     /* Fills gradient and row_loss of rows [first, first + count). Rows are independent of each other,
      * so any split gives the same bits. */
     void (*rows)(const bp_loss_call *call, size_t first, size_t count);
-    /* What a prediction shows: probabilities from logits, or a copy. shown may alias output. */
+    /* Writes the piece of the loss that each output lies on as a small integer, (rows, width), as
+     * bp_activation.piece does. NULL where the loss is smooth. */
+    void (*piece)(const bp_loss_call *call, unsigned char *piece);
+    /* What a prediction shows, (rows, bp_loss_shown_width): probabilities from logits, or a copy.
+     * shown may alias output where the widths are the same. */
     void (*output)(const void *output, void *shown, size_t rows, size_t width, const double *value);
+    /* The class that each row of outputs speaks for, the first among equals; NaN never wins. For
+     * BP_TARGET_CLASS, NULL elsewhere. */
+    void (*decide)(int32_t *label, const void *output, size_t rows, size_t width);
 } bp_loss;
 
 enum bp_loss_index {
@@ -49,5 +61,24 @@ enum bp_loss_index {
 };
 
 extern const bp_family bp_loss_family;
+
+/* The record of a member of bp_loss_family. It says what is the same in every variant; arrays want
+ * the record in a table of kernels. */
+static inline const bp_loss *bp_loss_of(const bp_member *member)
+{
+    return (const bp_loss *)member; /* member is its first field */
+}
+
+/* Width of the last layer for so many classes or targets. */
+static inline size_t bp_loss_output_width(const bp_loss *loss, size_t target_count)
+{
+    return loss->binary ? 1 : target_count;
+}
+
+/* Numbers that output() shows for a row of `width` outputs: the classes, or the targets. */
+static inline size_t bp_loss_shown_width(const bp_loss *loss, size_t width)
+{
+    return loss->binary ? 2 : width;
+}
 
 #endif

@@ -1,7 +1,8 @@
 #include <assert.h>
 
+#include "core/kernel/array_kernels.h"
 #include "core/kernel/softmax_row.h"
-#include "core/loss/loss.h"
+#include "core/loss/class_weight.h"
 
 static const bp_word lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
@@ -88,6 +89,7 @@ static void rows(const bp_loss_call *call, size_t first, size_t count)
         if (call->row_loss)
             put_losses(call->row_loss + first + done, power, own, group);
     }
+    bp_weigh_rows(call, first, count);
 }
 
 static void output(const void *output, void *shown, size_t rows, size_t width, const double *value)
@@ -103,13 +105,17 @@ extern const bp_loss BP_VARIANT(bp_loss_softmax_cross_entropy);
 const bp_loss BP_VARIANT(bp_loss_softmax_cross_entropy) = {
     .member = {.name = "softmax_cross_entropy",
                .summary = "Classification: the negative log-probability of the true class, in nats",
-               .formula = "J = mean over rows of -ln softmax(z)_y; dJ/dz = (softmax(z) - y) / rows",
+               .formula = "J = mean over rows of -c_y ln softmax(z)_y, c_y the weight of the "
+                          "row's class, 1 unless given; dJ/dz = c_y (softmax(z) - y) / rows",
                .reference = "Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.2.2.3",
-               .pytorch = "torch.nn.CrossEntropyLoss(reduction='mean') on logits",
+               .pytorch = "torch.nn.CrossEntropyLoss() on logits; with class weights "
+                          "CrossEntropyLoss(weight=c, reduction='none')(z, y).mean(), because its "
+                          "own mean divides by the sum of the rows' weights",
                .index = BP_LOSS_softmax_cross_entropy},
     .target_kind = BP_TARGET_CLASS,
     .merges = "softmax",
     .output_name = "probabilities",
     .rows = rows,
     .output = output,
+    .decide = BP_VARIANT(bp_argmax_rows),
 };

@@ -2,6 +2,7 @@
 #include "core/network/network.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "core/network/network_plan.h"
 
@@ -92,10 +93,13 @@ void bp_network_free(bp_network *network)
 void bp_network_initialize(bp_network *network, uint64_t seed)
 {
     assert(network->owns_parameters);
+    assert(network->use == BP_USE_TRAINING || network->initialize_bytes == 0);
     for (size_t index = 0; index < network->layer_count; index++) {
         bp_layer *layer = &network->layers[index];
-        layer->type->initialize(layer, network->kernels, seed);
+        layer->type->initialize(layer, network->kernels, seed, network->gradients);
     }
+    if (network->initialize_bytes > 0)
+        memset(network->gradients, 0, network->initialize_bytes);
     bp_network_parameters_changed(network);
 }
 
@@ -124,6 +128,11 @@ const bp_layer *bp_network_layer(const bp_network *network, size_t index)
 size_t bp_network_output_width(const bp_network *network)
 {
     return network->output_width;
+}
+
+size_t bp_network_shown_width(const bp_network *network)
+{
+    return network->shown_width;
 }
 
 const bp_loss *bp_network_loss(const bp_network *network)

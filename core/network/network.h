@@ -23,6 +23,8 @@ typedef struct bp_network_spec {
     size_t layer_count;          /* 1 … BP_LAYER_LIMIT */
     const bp_layer_spec *layers; /* "auto" already resolved */
     bp_choice loss;
+    /* (classes), finite, at least 0: copied; NULL: every class weighs 1. */
+    const double *class_weight;
     bool keep_z; /* keep every z, for bp_network_layer to show */
 } bp_network_spec;
 
@@ -33,6 +35,7 @@ typedef struct bp_network_size {
     size_t arena_bytes;     /* activations, gradients, packed weights, scratch */
     size_t total_bytes;
     size_t output_width; /* elements of a row of the last layer */
+    size_t shown_width;  /* of what a prediction shows: classes, or targets */
 } bp_network_size;
 
 typedef struct bp_network bp_network;
@@ -44,7 +47,7 @@ typedef struct bp_targets {
 } bp_targets;
 
 /* Checks the specification and says what it needs. Allocates nothing beyond the stack.
- * BP_SHAPE, BP_INVALID (a softmax that is not last), BP_TOO_LARGE; `where` is a JSON Pointer below
+ * BP_SHAPE (a binary loss over several outputs), BP_INVALID (a softmax that is not last), BP_TOO_LARGE; `where` is a JSON Pointer below
  * the job ("/network/layers/1/units"). */
 BP_CHECK_RESULT bp_status bp_network_measure(bp_network_size *out, const bp_network_spec *spec,
                                              bp_error *error);
@@ -61,13 +64,16 @@ BP_CHECK_RESULT bp_status bp_network_create_shared(bp_network **out, const bp_ne
 
 void bp_network_free(bp_network *network); /* accepts NULL */
 
-/* Writes initial weights: a function of seed and specification alone. */
+/* Writes initial weights: a function of seed and specification alone; the gradients are zero after
+ * it where an initialiser works in their place (orthogonal, which only a network for training can
+ * begin with). */
 void bp_network_initialize(bp_network *network, uint64_t seed);
 
 const bp_kernels *bp_network_kernels(const bp_network *network);
 size_t bp_network_layer_count(const bp_network *network);
 const bp_layer *bp_network_layer(const bp_network *network, size_t index);
 size_t bp_network_output_width(const bp_network *network);
+size_t bp_network_shown_width(const bp_network *network);
 const bp_loss *bp_network_loss(const bp_network *network);
 
 /* Parameter tensors in export order, named "layers.<i>.<tensor>"; data leads into the block. */
@@ -100,8 +106,13 @@ double bp_network_loss_value(bp_network *network, const bp_parallel *parallel,
 double bp_network_backward(bp_network *network, const bp_parallel *parallel,
                            const bp_targets *targets);
 
-/* What a prediction shows of the last forward: probabilities, values or scores, in place.
- * Returns (rows, output_width), borrowed until the next pass. */
+/* What a prediction shows of the last forward: probabilities, values or scores, in place where the
+ * widths allow. Returns (rows, shown_width), borrowed until the next pass. */
 const void *bp_network_shown_output(bp_network *network);
+
+/* Pieces of the loss on which the outputs of the last forward lie, (rows, output_width), for a loss
+ * that has pieces. */
+void bp_network_loss_piece(const bp_network *network, const bp_targets *targets,
+                           unsigned char *piece);
 
 #endif

@@ -44,6 +44,18 @@ static void loss_block(void *argument, size_t index)
     job->loss->rows(&job->call, first, left < job->block_rows ? left : job->block_rows);
 }
 
+/* The last forward's outputs under the loss. */
+static bp_loss_call call_of_pass(const bp_network *network, const bp_targets *targets)
+{
+    return (bp_loss_call){.output = network->layers[network->layer_count - 1].a,
+                          .width = network->output_width,
+                          .rows = network->rows,
+                          .label = targets->label,
+                          .target = targets->value,
+                          .class_weight = network->class_weight,
+                          .value = network->loss_choice.value};
+}
+
 /* Fills row_loss and, unless NULL, gradient; returns the mean loss. */
 static double mean_loss(bp_network *network, const bp_parallel *parallel, const bp_targets *targets,
                         double *row_loss, void *gradient)
@@ -52,16 +64,11 @@ static double mean_loss(bp_network *network, const bp_parallel *parallel, const 
     const size_t width = network->output_width, rows = network->rows;
     loss_job job = {
         .loss = network->loss,
-        .call = {.output = last_layer(network)->a,
-                 .width = width,
-                 .rows = rows,
-                 .label = targets->label,
-                 .target = targets->value,
-                 .gradient = gradient,
-                 .row_loss = row_loss,
-                 .value = network->loss_choice.value},
+        .call = call_of_pass(network, targets),
         .block_rows = width < LOSS_BLOCK_ELEMENTS ? LOSS_BLOCK_ELEMENTS / width : 1,
     };
+    job.call.gradient = gradient;
+    job.call.row_loss = row_loss;
     bp_parallel_for(parallel, loss_block, &job, (rows + job.block_rows - 1) / job.block_rows);
     return network->kernels64->sum(row_loss, rows) / (double)rows;
 }
@@ -90,10 +97,17 @@ double bp_network_backward(bp_network *network, const bp_parallel *parallel,
 const void *bp_network_shown_output(bp_network *network)
 {
     assert(network->rows >= 1);
-    void *output = last_layer(network)->a;
     if (!network->shown)
-        network->loss->output(output, output, network->rows, network->output_width,
-                              network->loss_choice.value);
+        network->loss->output(last_layer(network)->a, network->shown_output, network->rows,
+                              network->output_width, network->loss_choice.value);
     network->shown = true;
-    return output;
+    return network->shown_output;
+}
+
+void bp_network_loss_piece(const bp_network *network, const bp_targets *targets,
+                           unsigned char *piece)
+{
+    assert(network->rows >= 1 && !network->shown);
+    const bp_loss_call call = call_of_pass(network, targets);
+    network->loss->piece(&call, piece);
 }

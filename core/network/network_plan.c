@@ -159,6 +159,8 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
         size_t packed_bytes, scratch_bytes;
         if (!layer->type->measure(&packed_bytes, &scratch_bytes, &layer->shape, kernels, rows))
             return layer_error(error, BP_TOO_LARGE, index, "", "the layer is too large");
+        if (layer->shape.initialize_bytes > network->initialize_bytes)
+            network->initialize_bytes = layer->shape.initialize_bytes;
         layer->packed = bp_arena_take(arena, packed_bytes, 1);
         layer->scratch = bp_arena_take(arena, scratch_bytes, 1);
 
@@ -175,14 +177,28 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
     }
     network->output_width = width;
     size->output_width = width;
+    if (network->loss->binary && width != 1)
+        return layer_error(
+            error, BP_SHAPE, spec->layer_count - 1, "/units",
+            "under this loss the last layer has one unit, whose output speaks for the "
+            "second of two classes");
 
     alternating_take(&a, arena, rows, real_size);
     alternating_take(&delta, arena, rows, real_size);
+    network->shown_width = size->shown_width = bp_loss_shown_width(network->loss, width);
+    if (network->shown_width != width)
+        network->shown_output = take_rows(arena, rows, network->shown_width, real_size);
+    if (spec->class_weight)
+        network->class_weight =
+            bp_arena_take(arena, network->shown_width, sizeof *network->class_weight);
     network->row_loss = bp_arena_take(arena, rows, sizeof *network->row_loss);
     size->parameter_bytes = block->used_bytes;
     network->block_count = block->used_bytes / real_size;
-    if (training)
-        network->gradients = bp_arena_take(arena, network->block_count, real_size);
+    if (training) {
+        const size_t bytes = block->used_bytes;
+        const size_t lent = network->initialize_bytes;
+        network->gradients = bp_arena_take(arena, bytes > lent ? bytes : lent, 1);
+    }
     if (arena->overflow ||
         !bp_checked_add(&size->total_bytes, arena->used_bytes, block->used_bytes))
         return bp_error_set(error, BP_TOO_LARGE, "/network", "the network is too large");
@@ -203,5 +219,10 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
             layer->gradient[tensor] =
                 gradients + ((const unsigned char *)layer->parameter[tensor] - first);
     }
+    if (network->shown_width == width)
+        network->shown_output = network->layers[spec->layer_count - 1].a;
+    if (spec->class_weight)
+        memcpy(network->class_weight, spec->class_weight,
+               network->shown_width * sizeof *network->class_weight);
     return BP_OK;
 }

@@ -14,9 +14,14 @@ struct bp_network {
     bp_layer *layers;
     const bp_loss *loss;
     bp_choice loss_choice;
+    double *class_weight; /* (shown_width) or NULL */
+    size_t shown_width;
+    void
+        *shown_output; /* (batch_rows, shown_width); the last layer's a where widths are the same */
     bool owns_parameters;
-    void *parameters; /* the block; written only where owned */
-    void *gradients;  /* same layout; NULL for prediction */
+    void *parameters;        /* the block; written only where owned */
+    void *gradients;         /* same layout; NULL for prediction */
+    size_t initialize_bytes; /* scratch of initialisers, which the gradients lend */
     size_t block_count;
     double *row_loss; /* (batch_rows) */
     /* Of the last pass. */

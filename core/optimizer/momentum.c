@@ -1,5 +1,4 @@
-#include "core/kernel/simd.h"
-#include "core/optimizer/optimizer.h"
+#include "core/optimizer/update_loop.h"
 
 enum { LEARNING_RATE, MOMENTUM, NESTEROV, PARAMETER_COUNT };
 
@@ -28,43 +27,26 @@ static const bp_hyperparameter parameters[PARAMETER_COUNT] = {
 
 enum { ALPHA, MU, LOOK_AHEAD };
 
-static void prepare(double *scalar, const double *value, double learning_rate, uint64_t t)
+static void prepare(double *scalar, const double *value, const bp_update_context *context)
 {
-    (void)t;
-    scalar[ALPHA] = learning_rate;
+    scalar[ALPHA] = context->learning_rate;
     scalar[MU] = value[MOMENTUM];
     scalar[LOOK_AHEAD] = value[NESTEROV];
 }
 
-/* v ← μ v − α g; returns the step: v, or μ v − α g once more with the new v. */
-BP_INLINE bp_vector advance(bp_vector *v, bp_vector g, const double *scalar)
+/* v ← μ v − α g; the step is v, or μ v − α g once more with the new v. */
+static bp_vector rule(bp_vector theta, bp_vector g, bp_vector *slot, const double *scalar)
 {
     bp_vector mu = bp_vector_set((bp_real)scalar[MU]);
     bp_vector push = g * -(bp_real)scalar[ALPHA];
-    *v = bp_vector_fma(mu, *v, push);
-    return scalar[LOOK_AHEAD] != 0 ? bp_vector_fma(mu, *v, push) : *v;
+    slot[0] = bp_vector_fma(mu, slot[0], push);
+    return theta + (scalar[LOOK_AHEAD] != 0 ? bp_vector_fma(mu, slot[0], push) : slot[0]);
 }
 
 static void update(void *theta, const void *gradient, void *const *slot, size_t count,
                    const double *scalar)
 {
-    bp_real *weight = theta, *velocity = slot[0];
-    const bp_real *slope = gradient;
-    size_t i = 0;
-    for (; count - i >= BP_VECTOR_COUNT; i += BP_VECTOR_COUNT) {
-        bp_vector v = bp_vector_load(velocity + i);
-        bp_vector step = advance(&v, bp_vector_load(slope + i), scalar);
-        bp_vector_store(velocity + i, v);
-        bp_vector_store(weight + i, bp_vector_load(weight + i) + step);
-    }
-    if (i < count) {
-        size_t rest = count - i;
-        bp_vector v = bp_vector_load_partial(velocity + i, rest, 0);
-        bp_vector step = advance(&v, bp_vector_load_partial(slope + i, rest, 0), scalar);
-        bp_vector_store_partial(velocity + i, v, rest);
-        bp_vector_store_partial(weight + i, bp_vector_load_partial(weight + i, rest, 0) + step,
-                                rest);
-    }
+    bp_update_loop(theta, gradient, slot, 1, count, scalar, rule);
 }
 
 extern const bp_optimizer BP_VARIANT(bp_optimizer_momentum);

@@ -3,6 +3,7 @@
 #ifndef BP_CORE_OPTIMIZER_OPTIMIZER_H
 #define BP_CORE_OPTIMIZER_OPTIMIZER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,14 +11,26 @@
 
 enum { BP_SLOT_LIMIT = 2, BP_STEP_SCALAR_LIMIT = 8 };
 
+/* Smallest ε of any member: in float32 too, and under a root, it is a number above 0, without which a
+ * parameter that never had a gradient would become 0/0. */
+#define BP_EPSILON_MINIMUM 1e-30
+
+/* What is the same for all elements that one call updates. */
+typedef struct bp_update_context {
+    double learning_rate; /* α of this step, as scheduled */
+    uint64_t t;           /* finished updates: 0 at the first */
+    bool is_weight;       /* elements of weight tensors, not of biases */
+} bp_update_context;
+
 typedef struct bp_optimizer {
     bp_member member; /* "learning_rate" is hyperparameter 0 of every member */
     size_t slot_count;
     const char *slot_names[BP_SLOT_LIMIT]; /* "velocity" */
-    /* Computes, once per step and in double, what every element of the update shares (such as a bias
-     * correction). learning_rate is the scheduled α of this step; t counts finished updates. */
-    void (*prepare)(double *scalar, const double *value, double learning_rate, uint64_t t);
-    /* θ ← update(θ, g) for count elements. Elementwise: any split gives the same bits. */
+    /* Computes in double, once for each context of a step, what its elements share (such as a bias
+     * correction). value: hyperparameters in member order. */
+    void (*prepare)(double *scalar, const double *value, const bp_update_context *context);
+    /* θ ← update(θ, g) for count elements. Elementwise: any split gives the same bits; an element
+     * that is 0, and whose gradients all were, stays 0. */
     void (*update)(void *theta, const void *gradient, void *const *slot, size_t count,
                    const double *scalar);
 } bp_optimizer;

@@ -13,10 +13,10 @@ static const bp_hyperparameter parameters[PARAMETER_COUNT] = {
                        .maximum = __builtin_inf()},
 };
 
-static void prepare(double *scalar, const double *value, double learning_rate, uint64_t t)
+static void prepare(double *scalar, const double *value, const bp_update_context *context)
 {
-    (void)value, (void)t;
-    scalar[0] = learning_rate;
+    (void)value;
+    scalar[0] = context->learning_rate;
 }
 
 static bp_vector descend(bp_vector gradient, bp_vector theta, const double *scalar)

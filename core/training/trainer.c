@@ -293,7 +293,8 @@ static row_batch batch_gathered(bp_trainer *trainer, const size_t *index, size_t
 static size_t correct_count(bp_trainer *trainer, const void *output, const int32_t *label,
                             size_t rows)
 {
-    trainer->kernels->argmax_rows(trainer->predicted, output, rows, trainer->output_width);
+    bp_network_loss(trainer->network)
+        ->decide(trainer->predicted, output, rows, trainer->output_width);
     size_t correct = 0;
     for (size_t row = 0; row < rows; row++)
         correct += trainer->predicted[row] == label[row];
@@ -311,10 +312,12 @@ void bp_trainer_step(bp_trainer *trainer, bool measure, bp_step_report *out)
     const row_batch batch = order ? batch_gathered(trainer, order + first, rows)
                                   : batch_in_place(trainer, &trainer->examples, first);
 
-    const bp_schedule *schedule = (const bp_schedule *)trainer->schedule.member;
     bp_step_report report = {.rows = rows, .accuracy = NAN, .gradient_norm = NAN};
-    report.learning_rate =
-        schedule->rate(trainer->schedule.value, trainer->base_rate, position.step);
+    const bp_schedule_context context = {.base_rate = trainer->base_rate,
+                                         .step = position.step,
+                                         .steps_per_epoch = position.steps_per_epoch,
+                                         .step_limit = position.step_limit};
+    report.learning_rate = bp_schedule_rate(&trainer->schedule, &context);
     const void *output =
         bp_network_forward(trainer->network, trainer->parallel, batch.features, rows, true);
     report.loss = bp_network_backward(trainer->network, trainer->parallel, &batch.targets);

@@ -32,7 +32,7 @@ typedef struct bp_position {
 /* Of one step, before its update. */
 typedef struct bp_step_report {
     double loss;          /* mean data loss of the batch */
-    double accuracy;      /* share of rows whose largest output is the label; NaN for values */
+    double accuracy;      /* share of rows that the loss decides for their label; NaN for values */
     double learning_rate; /* as scheduled for this step */
     double gradient_norm; /* Euclidean, over all parameters */
     size_t rows;

@@ -92,7 +92,8 @@ void bp_update_apply(bp_update *update, const bp_parallel *parallel, double lear
                      uint64_t t)
 {
     double scalar[BP_STEP_SCALAR_LIMIT] = {0};
-    update->optimizer->prepare(scalar, update->choice.value, learning_rate, t);
+    const bp_update_context context = {.learning_rate = learning_rate, .t = t, .is_weight = true};
+    update->optimizer->prepare(scalar, update->choice.value, &context);
     update_job job = {.update = update, .scalar = scalar};
     bp_parallel_for(parallel, apply_block, &job, block_count(update->count));
 }

@@ -24,11 +24,6 @@ enum {
 };
 static const double default_learning_rate = 0.05;
 
-static const bp_loss *loss_record(const bp_choice *loss)
-{
-    return (const bp_loss *)loss->member; /* member is its first field */
-}
-
 static void resolve_preparation(bp_job_work *work)
 {
     bp_job_spec *spec = work->spec;
@@ -119,16 +114,35 @@ static void layer_fault(bp_job_work *work, size_t index, const char *field, cons
     bp_reader_fault(&work->reader, &place, BP_INVALID, "%s", detail);
 }
 
+static void choose_loss(bp_job_work *work)
+{
+    const bool classes = work->spec->task == BP_TASK_CLASSIFICATION;
+    const enum bp_loss_index usual =
+        classes ? BP_LOSS_softmax_cross_entropy : BP_LOSS_mean_squared_error;
+    work->spec->training.network.loss = work->draft.loss.member
+                                            ? work->draft.loss
+                                            : bp_choice_default(bp_loss_family.members[usual]);
+}
+
+/* A loss that speaks of two classes with one output, for any other number of them. */
+static bool is_binary_of_others(const bp_job_spec *spec)
+{
+    return bp_loss_of(spec->training.network.loss.member)->binary &&
+           spec->task == BP_TASK_CLASSIFICATION && spec->target_width != 2;
+}
+
 static void check_output_width(bp_job_work *work, bp_layer_spec *last)
 {
     const bp_job_spec *spec = work->spec;
     size_t parameter = automatic_parameter(last->layer.member);
     if (!work->targets_known || parameter == SIZE_MAX)
         return;
+    const bp_loss *loss = bp_loss_of(spec->training.network.loss.member);
+    const double width = (double)bp_loss_output_width(loss, spec->target_width);
     double *units = &last->layer.value[parameter];
     if (isnan(*units))
-        *units = (double)spec->target_width;
-    if (*units == (double)spec->target_width ||
+        *units = width;
+    if (*units == width || is_binary_of_others(spec) /* a fault of the loss */ ||
         *units < last->layer.member->parameters[parameter].minimum)
         return; /* right, or at fault already */
     const bp_place root = {0}, network = bp_place_member(&root, "network");
@@ -136,11 +150,17 @@ static void check_output_width(bp_job_work *work, bp_layer_spec *last)
     const bp_place layer = bp_place_element(&layers, spec->layer_count - 1);
     const bp_place place = bp_place_member(&layer, last->layer.member->parameters[parameter].name);
     bool classes = spec->task == BP_TASK_CLASSIFICATION;
-    bp_reader_fault(&work->reader, &place, BP_INVALID,
-                    "the last layer must have one unit for each of the %zu %s of \"%s\", got "
-                    "%.17g; \"auto\" takes the right number",
-                    spec->target_width, classes ? "classes" : "numbers to predict",
-                    spec->targets[0].name, *units);
+    if (loss->binary)
+        bp_reader_fault(&work->reader, &place, BP_INVALID,
+                        "under %s the last layer must have one unit, got %.17g; \"auto\" takes the "
+                        "right number",
+                        loss->member.name, *units);
+    else
+        bp_reader_fault(&work->reader, &place, BP_INVALID,
+                        "the last layer must have one unit for each of the %zu %s of \"%s\", got "
+                        "%.17g; \"auto\" takes the right number",
+                        spec->target_width, classes ? "classes" : "numbers to predict",
+                        spec->targets[0].name, *units);
 }
 
 static void resolve_layers(bp_job_work *work)
@@ -172,16 +192,15 @@ static void resolve_loss(bp_job_work *work)
     bp_job_spec *spec = work->spec;
     bp_choice *loss = &spec->training.network.loss;
     bool classes = spec->task == BP_TASK_CLASSIFICATION;
-    *loss = work->draft.loss.member
-                ? work->draft.loss
-                : bp_choice_default(bp_loss_family.members[classes ? BP_LOSS_softmax_cross_entropy
-                                                                   : BP_LOSS_mean_squared_error]);
     if (!work->task_known)
         return;
-    const bp_loss *record = loss_record(loss);
+    const bp_loss *record = bp_loss_of(loss->member);
     if ((record->target_kind == BP_TARGET_CLASS) != classes)
         bp_job_fault(work, BP_INVALID, "/loss", "%s is a loss for %s; the task is %s",
                      loss->member->name, bp_task_names[!spec->task], bp_task_names[spec->task]);
+    if (work->targets_known && is_binary_of_others(spec))
+        bp_job_fault(work, BP_INVALID, "/loss", "%s is a loss for two classes, but \"%s\" has %zu",
+                     loss->member->name, spec->targets[0].name, spec->target_width);
     if (!record->merges || spec->layer_count == 0)
         return;
     const bp_member *activation = spec->layers[spec->layer_count - 1].activation.member;
@@ -258,6 +277,7 @@ static void resolve_training(bp_job_work *work)
 void bp_job_resolve_network(bp_job_work *work)
 {
     resolve_preparation(work);
+    choose_loss(work);
     resolve_layers(work);
     resolve_loss(work);
     resolve_training(work);

@@ -170,7 +170,7 @@ static bp_status check_network(const bp_model_info *info, bp_error *error)
     if (status != BP_OK)
         return status;
     size_t width = info->task == BP_TASK_CLASSIFICATION ? info->classes.count : info->target_width;
-    if (size.output_width != width || size.parameter_count != info->parameter_count)
+    if (size.shown_width != width || size.parameter_count != info->parameter_count)
         return bp_error_set(error, BP_CORRUPT, NULL,
                             "the stored document of a model contradicts "
                             "itself");

@@ -20,7 +20,7 @@ static json_t *row_json(const void *shown, bp_dtype dtype, size_t first, size_t 
     return array;
 }
 
-/* The label of the largest probability, the first among equals. */
+/* The label of the largest number, the first among equals. */
 static json_t *label_json(const bp_model_info *info, const void *shown, size_t first)
 {
     size_t best = 0;
@@ -34,7 +34,8 @@ static json_t *prediction_json(const bp_model_info *info, const void *shown, siz
 {
     if (info->task == BP_TASK_CLASSIFICATION) {
         size_t first = row * info->classes.count;
-        return json_pack("{s:o, s:o}", "label", label_json(info, shown, first), "probabilities",
+        return json_pack("{s:o, s:o}", "label", label_json(info, shown, first),
+                         bp_loss_of(info->loss.member)->output_name,
                          row_json(shown, info->dtype, first, info->classes.count));
     }
     size_t first = row * info->target_width;

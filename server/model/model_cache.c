@@ -291,7 +291,7 @@ bp_status bp_model_predict(void **out_shown, bp_model *model, const double *raw,
     bp_status status = take_arena(&used, model, error);
     if (status != BP_OK)
         return status;
-    size_t width = bp_network_output_width(used.network), row_bytes = 0, bytes = 0;
+    size_t width = bp_network_shown_width(used.network), row_bytes = 0, bytes = 0;
     unsigned char *shown = NULL;
     if (!bp_checked_multiply(&row_bytes, width, bp_dtype_size(info->dtype)) ||
         !bp_checked_multiply(&bytes, row_bytes, count))

@@ -44,6 +44,12 @@ static void assert_within_range(const bp_hyperparameter *parameter)
     if (parameter->kind == BP_BOOLEAN_PARAMETER)
         assert_true(parameter->minimum == 0 && parameter->maximum == 1);
     assert_int_equal(parameter->kind == BP_CHOICE_PARAMETER, parameter->choices != NULL);
+    if (parameter->kind == BP_CHOICE_PARAMETER) {
+        size_t count = 0;
+        while (parameter->choices[count])
+            count++;
+        assert_true(parameter->minimum == 0 && parameter->maximum == (double)count - 1);
+    }
 }
 
 static void check_member(const bp_member *member)
@@ -132,12 +138,26 @@ static void losses_merge_real_activations(void **state)
     }
 }
 
-static void the_constant_schedule_is_constant(void **state)
+/* What code above reads by place, not by name. */
+static void shared_hyperparameters_have_their_places(void **state)
 {
     (void)state;
-    const bp_schedule *schedule = bp_schedule_of(bp_family_find(&bp_schedule_family, "constant"));
-    assert_true(schedule->rate(NULL, 0.1, 0) == 0.1);
-    assert_true(schedule->rate(NULL, 0.1, UINT64_MAX) == 0.1);
+    const char *const common[BP_SCHEDULE_OWN] = {"per", "warmup_steps", "fan_in_scaled"};
+    for (size_t i = 0; i < BP_SCHEDULE_COUNT; i++)
+        for (size_t place = 0; place < BP_SCHEDULE_OWN; place++)
+            assert_string_equal(bp_schedule_family.members[i]->parameters[place].name,
+                                common[place]);
+    for (size_t i = 0; i < BP_OPTIMIZER_COUNT; i++)
+        assert_string_equal(bp_optimizer_family.members[i]->parameters[0].name, "learning_rate");
+}
+
+static void losses_of_classes_decide(void **state)
+{
+    (void)state;
+    const bp_kernels *kernels = bp_kernels_get(BP_FLOAT32, BP_ISA_BASELINE);
+    for (size_t i = 0; i < BP_LOSS_COUNT; i++)
+        assert_int_equal(kernels->losses[i]->decide != NULL,
+                         kernels->losses[i]->target_kind == BP_TARGET_CLASS);
 }
 
 int main(void)
@@ -147,7 +167,8 @@ int main(void)
         cmocka_unit_test(members_are_found_by_name),
         cmocka_unit_test(variants_agree_with_the_families),
         cmocka_unit_test(losses_merge_real_activations),
-        cmocka_unit_test(the_constant_schedule_is_constant),
+        cmocka_unit_test(shared_hyperparameters_have_their_places),
+        cmocka_unit_test(losses_of_classes_decide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,6 +122,36 @@ static void test_kinks(void **state)
     bp_network_free(network);
 }
 
+/* A margin met within ε: the hinge's own kink. */
+static void test_hinge_kinks(void **state)
+{
+    (void)state;
+    const bp_layer_spec layers[] = {support_dense(3, "identity")};
+    bp_network_spec network_spec = support_network_spec(layers, 1, 2, 1, "hinge");
+    network_spec.keep_z = true;
+    bp_network *network = support_network_create(&network_spec);
+    double *b = bp_network_tensor(network, 1).data;
+    const double x[2] = {0.5, 0};
+    const int32_t label[1] = {0};
+    const bp_targets targets = {.label = label};
+    const bp_check_spec spec = {
+        .difference = BP_DIFFERENCE_CENTRAL, .epsilon = 1e-5, .max_elements = SIZE_MAX};
+    bp_check_report reports[2];
+    b[0] = 2;
+    b[1] = 1 + 1e-7; /* beyond the margin by less than ε */
+    b[2] = 1.5;
+    assert_int_equal(bp_gradient_check(reports, network, x, 1, &targets, &spec, NULL), BP_OK);
+    assert_int_equal(reports[1].skipped, 2); /* the true class and the one at the margin */
+    assert_int_equal(reports[1].checked, 1);
+    assert_int_equal(reports[0].skipped, 2); /* the second input is 0 and moves nothing */
+    assert_int_equal(reports[0].failed + reports[1].failed, 0);
+    b[1] = 1 + 1e-3;
+    assert_int_equal(bp_gradient_check(reports, network, x, 1, &targets, &spec, NULL), BP_OK);
+    assert_int_equal(reports[0].skipped + reports[1].skipped, 0);
+    assert_int_equal(reports[0].failed + reports[1].failed, 0);
+    bp_network_free(network);
+}
+
 static void test_sample(void **state)
 {
     (void)state;
@@ -184,8 +214,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_report), cmocka_unit_test(test_forward_difference),
-        cmocka_unit_test(test_kinks),  cmocka_unit_test(test_sample),
-        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_kinks),  cmocka_unit_test(test_hinge_kinks),
+        cmocka_unit_test(test_sample), cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,19 +28,25 @@ static const bp_kernels *true_table(void)
     return __real_bp_kernels_get(BP_FLOAT64, bp_isa_detect());
 }
 
+static const double class_weight[OUT] = {1, 2.5, 0.5};
+static bool weigh_classes;
+
 /* How many gradients the check finds wrong. */
 static size_t failures(const char *hidden, const char *last, const char *loss)
 {
-    const bp_layer_spec layers[] = {support_dense(HIDDEN, hidden), support_dense(OUT, last)};
+    const bp_loss *record = bp_loss_of(bp_family_find(&bp_loss_family, loss));
+    const size_t out = bp_loss_output_width(record, OUT);
+    const bp_layer_spec layers[] = {support_dense(HIDDEN, hidden), support_dense(out, last)};
     bp_network_spec spec = support_network_spec(layers, 2, IN, ROWS, loss);
     spec.keep_z = true;
+    spec.class_weight = weigh_classes ? class_weight : NULL;
     bp_network *network = support_network_create(&spec);
     support_parameters(network, 17, 0.8);
     double x[ROWS * IN], t[ROWS * OUT];
     int32_t label[ROWS];
     support_values(x, BP_FLOAT64, ROWS * IN, 1);
     support_values(t, BP_FLOAT64, ROWS * OUT, 2);
-    support_labels(label, ROWS, OUT, 3);
+    support_labels(label, ROWS, bp_loss_shown_width(record, out), 3);
     const bp_targets targets = {.label = label, .value = t};
     const bp_check_spec check = {
         .difference = BP_DIFFERENCE_CENTRAL, .epsilon = 1e-5, .max_elements = SIZE_MAX};
@@ -60,6 +66,8 @@ static void test_nothing_wrong(void **state)
     assert_int_equal(failures("tanh", "identity", "mean_squared_error"), 0);
     assert_int_equal(failures("tanh", "softmax", "mean_squared_error"), 0);
     assert_int_equal(failures("relu", "softmax", "softmax_cross_entropy"), 0);
+    assert_int_equal(failures("leaky_relu", "sigmoid", "binary_cross_entropy"), 0);
+    assert_int_equal(failures("hard_tanh", "identity", "hinge"), 0);
 }
 
 /* ---- the dense layer ---- */
@@ -206,13 +214,108 @@ static void test_losses(void **state)
     replacement = NULL;
 }
 
+/* The weight of one class in the value only, as if the gradient had been forgotten; and the other way
+ * about. */
+static bool weight_in_gradient;
+
+static void loss_weighed_by_half(const bp_loss_call *call, size_t first, size_t count)
+{
+    bp_loss_call changed = *call;
+    changed.class_weight = NULL;
+    if (weight_in_gradient)
+        changed.row_loss = NULL;
+    else
+        changed.gradient = NULL;
+    changed_loss->rows(&changed, first, count); /* one of the two without weights */
+    changed = *call;
+    if (weight_in_gradient)
+        changed.gradient = NULL;
+    else
+        changed.row_loss = NULL;
+    if (changed.row_loss || changed.gradient)
+        changed_loss->rows(&changed, first, count);
+}
+
+static void test_class_weights(void **state)
+{
+    (void)state;
+    bp_kernels mutant = *true_table();
+    const bp_loss *losses[BP_LOSS_COUNT];
+    mutant.losses = losses;
+    weigh_classes = true;
+    for (size_t index = 0; index < BP_LOSS_COUNT; index++) {
+        memcpy(losses, true_table()->losses, sizeof losses);
+        changed_loss = losses[index];
+        if (changed_loss->target_kind != BP_TARGET_CLASS)
+            continue;
+        replacement = NULL;
+        assert_int_equal(failures("tanh", "identity", changed_loss->member.name), 0);
+        replacement = &mutant;
+        bp_loss changed = *changed_loss;
+        changed.rows = loss_weighed_by_half;
+        losses[index] = &changed;
+        for (int half = 0; half < 2; half++) {
+            weight_in_gradient = half;
+            assert_true(failures("tanh", "identity", changed.member.name) > 0);
+        }
+    }
+    weigh_classes = false;
+    replacement = NULL;
+}
+
+/* ---- kinks ---- */
+
+static const bp_activation *true_kinked;
+
+/* The derivative of the piece beside the right one, wherever z is: a kink in the wrong place. */
+static void derivative_beyond_one(const void *kept, void *delta, size_t rows, size_t width,
+                                  const double *value)
+{
+    (void)value;
+    const double *z = kept;
+    double *d = delta;
+    for (size_t i = 0; i < rows * width; i++)
+        if (z[i] < -0.5 || z[i] > 0.5)
+            d[i] = 0;
+}
+
+static void derivative_without_slope(const void *kept, void *delta, size_t rows, size_t width,
+                                     const double *value)
+{
+    (void)value;
+    const double steep[1] = {0};
+    true_kinked->backward(kept, delta, rows, width, steep);
+}
+
+static void test_kinks(void **state)
+{
+    (void)state;
+    const struct {
+        size_t index;
+        void (*backward)(const void *, void *, size_t, size_t, const double *);
+    } wrong[] = {{BP_ACTIVATION_hard_tanh, derivative_beyond_one},
+                 {BP_ACTIVATION_leaky_relu, derivative_without_slope}};
+    bp_kernels mutant = *true_table();
+    const bp_activation *activations[BP_ACTIVATION_COUNT];
+    mutant.activations = activations;
+    replacement = &mutant;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        memcpy(activations, true_table()->activations, sizeof activations);
+        true_kinked = activations[wrong[i].index];
+        bp_activation changed = *true_kinked;
+        changed.backward = wrong[i].backward;
+        activations[wrong[i].index] = &changed;
+        assert_true(failures(changed.member.name, "identity", "mean_squared_error") > 0);
+    }
+    replacement = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_wrong),
-        cmocka_unit_test(test_dense),
-        cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_nothing_wrong), cmocka_unit_test(test_dense),
+        cmocka_unit_test(test_activations),   cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_class_weights), cmocka_unit_test(test_kinks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,18 +17,23 @@ typedef struct totals {
     size_t checked, skipped, failed, judged_relative;
 } totals;
 
+/* Weighed classes are checked with everything else: rows of weight 1 are among them. */
+static const double class_weight[OUT] = {1, 2.5, 0.5};
+
 static totals check(const bp_layer_spec *layers, size_t depth, const char *loss,
                     bp_difference difference, double epsilon)
 {
     bp_network_spec spec = support_network_spec(layers, depth, IN, ROWS, loss);
     spec.keep_z = true;
+    spec.class_weight = class_weight;
     bp_network *network = support_network_create(&spec);
     support_parameters(network, 17, 0.8);
     double x[ROWS * IN], t[ROWS * OUT];
     int32_t label[ROWS];
     support_values(x, BP_FLOAT64, ROWS * IN, 1);
     support_values(t, BP_FLOAT64, ROWS * OUT, 2);
-    support_labels(label, ROWS, OUT, 3);
+    const bp_loss *record = bp_loss_of(spec.loss.member);
+    support_labels(label, ROWS, bp_loss_shown_width(record, bp_loss_output_width(record, OUT)), 3);
     const bp_targets targets = {.label = label, .value = t};
     const bp_check_spec check_spec = {
         .difference = difference, .epsilon = epsilon, .max_elements = SIZE_MAX};
@@ -64,7 +69,8 @@ static void add(totals *sum, totals more)
 static totals check_all(bp_difference difference, double epsilon)
 {
     totals sum = {0};
-    for (size_t l = 0; l < bp_loss_family.member_count; l++)
+    for (size_t l = 0; l < bp_loss_family.member_count; l++) {
+        const bp_loss *loss = bp_loss_of(bp_loss_family.members[l]);
         for (size_t last = 0; last < bp_activation_family.member_count; last++)
             for (size_t hidden = 0; hidden < bp_activation_family.member_count; hidden++)
                 for (size_t depth = 1; depth <= DEPTH_LIMIT; depth++) {
@@ -73,14 +79,16 @@ static totals check_all(bp_difference difference, double epsilon)
                      * rows and is refused below the last layer. */
                     if (strcmp(inner, "softmax") == 0 || (depth == 1 && hidden > 0))
                         continue;
+                    const char *outer = bp_activation_family.members[last]->name;
+                    if (loss->binary && strcmp(outer, "softmax") == 0) /* 1, whatever z is */
+                        continue;
                     bp_layer_spec layers[DEPTH_LIMIT];
                     for (size_t i = 0; i < depth; i++)
                         layers[i] = support_dense(HIDDEN, inner);
-                    layers[depth - 1] =
-                        support_dense(OUT, bp_activation_family.members[last]->name);
-                    add(&sum,
-                        check(layers, depth, bp_loss_family.members[l]->name, difference, epsilon));
+                    layers[depth - 1] = support_dense(bp_loss_output_width(loss, OUT), outer);
+                    add(&sum, check(layers, depth, loss->member.name, difference, epsilon));
                 }
+    }
     print_message("%zu elements, %zu skipped at kinks, %zu judged by the relative part\n",
                   sum.checked, sum.skipped, sum.judged_relative);
     return sum;

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "core/initializer/initializer.h"
 #include "tests/core/support_network.h"
 
 /* Under the address sanitizer a refused allocation is to be an answer, as elsewhere, not an end. */
@@ -77,6 +78,92 @@ static void test_by_hand(void **state)
             assert_int_equal(bp_network_tensor_is_weight(network, index), index % 2 == 0);
             assert_values(&gradient, expected[index]);
         }
+        bp_network_free(network);
+    }
+}
+
+/* One output, two probabilities; the sigmoid of the last layer merges into the loss. Weights (1 −2), bias
+ * ½: z = 1.5, −1.5, 0. */
+static void test_binary(void **state)
+{
+    (void)state;
+    for (bp_dtype dtype = BP_FLOAT32; dtype <= BP_FLOAT64; dtype++) {
+        const bp_layer_spec layers[] = {support_dense(1, "sigmoid")};
+        bp_network_spec spec = support_network_spec(layers, 1, 2, 3, "binary_cross_entropy");
+        const double weight[2] = {1, 3}, rows[6] = {1, 0, 0, 1, 0.5, 0.5};
+        spec.dtype = dtype;
+        spec.class_weight = weight;
+        bp_network_size size;
+        assert_int_equal(bp_network_measure(&size, &spec, NULL), BP_OK);
+        assert_int_equal(size.output_width, 1);
+        assert_int_equal(size.shown_width, 2);
+        bp_network *network = support_network_create(&spec);
+        set_values(network, 0, (const double[]){1, -2});
+        set_values(network, 1, (const double[]){0.5});
+        bp_network_parameters_changed(network);
+        double x[6];
+        for (size_t i = 0; i < 6; i++)
+            support_set(x, dtype, i, rows[i]);
+        const int32_t label[3] = {1, 1, 0};
+        const bp_targets targets = {.label = label};
+        const void *output = bp_network_forward(network, NULL, x, 3, true);
+        assert_true(support_at(output, dtype, 0) == 1.5); /* the logit */
+        const double tolerance = dtype == BP_FLOAT32 ? 1e-6 : 1e-14;
+        const double rest = log1p(exp(-1.5)), p = 1 / (1 + exp(-1.5));
+        const double expected = (3 * rest + 3 * (1.5 + rest) + log(2)) / 3;
+        assert_true(fabs(bp_network_backward(network, NULL, &targets) - expected) < tolerance);
+        const bp_tensor gradient = bp_network_gradient_tensor(network, 1);
+        const double slope = (3 * (p - 1) + 3 * -p + 0.5) / 3;
+        assert_true(fabs(support_at(gradient.data, dtype, 0) - slope) < tolerance);
+        int32_t decided[3];
+        bp_network_loss(network)->decide(decided, output, 3, 1);
+        assert_true(decided[0] == 1 && decided[1] == 0 && decided[2] == 0);
+        assert_int_equal(bp_network_shown_width(network), 2);
+        const double probability[6] = {1 - p, p, p, 1 - p, 0.5, 0.5};
+        for (int again = 0; again < 2; again++) {
+            const void *shown = bp_network_shown_output(network);
+            for (size_t i = 0; i < 6; i++)
+                assert_true(fabs(support_at(shown, dtype, i) - probability[i]) < tolerance);
+        }
+        bp_network_free(network);
+    }
+    const bp_layer_spec layers[] = {support_dense(3, "tanh"), support_dense(2, "identity")};
+    const bp_network_spec spec = support_network_spec(layers, 2, 2, 3, "binary_cross_entropy");
+    bp_network_size size;
+    bp_error error = {.status = BP_OK};
+    assert_int_equal(bp_network_measure(&size, &spec, &error), BP_SHAPE);
+    assert_string_equal(error.where, "/network/layers/1/units");
+}
+
+/* The gradients lend an orthogonal initialiser its scratch, and are zero after it. */
+static void test_orthogonal_start(void **state)
+{
+    (void)state;
+    for (bp_dtype dtype = BP_FLOAT32; dtype <= BP_FLOAT64; dtype++) {
+        bp_layer_spec layers[] = {support_dense(20, "tanh"), support_dense(30, "identity")};
+        bp_network_spec spec = support_network_spec(layers, 2, 40, 2, "softmax_cross_entropy");
+        spec.dtype = dtype;
+        bp_network_size plain, size;
+        assert_int_equal(bp_network_measure(&plain, &spec, NULL), BP_OK);
+        layers[0].initializer = support_choice(&bp_initializer_family, "orthogonal");
+        assert_int_equal(bp_network_measure(&size, &spec, NULL), BP_OK);
+        if (dtype == BP_FLOAT64)
+            assert_int_equal(size.total_bytes, plain.total_bytes);
+        bp_network *network = support_network_create(&spec);
+        bp_network_initialize(network, 4);
+        const unsigned char *gradients = bp_network_gradients(network);
+        for (size_t i = 0; i < bp_network_block_count(network) * bp_dtype_size(dtype); i++)
+            assert_int_equal(gradients[i], 0);
+        const bp_tensor w = bp_network_tensor(network, 0);
+        const double tolerance = dtype == BP_FLOAT32 ? 1e-6 : 1e-12;
+        for (size_t i = 0; i < 20; i++)
+            for (size_t j = 0; j < 20; j++) {
+                double sum = 0;
+                for (size_t k = 0; k < 40; k++)
+                    sum += support_at(w.data, dtype, i * 40 + k) *
+                           support_at(w.data, dtype, j * 40 + k);
+                assert_true(fabs(sum - (i == j)) < tolerance);
+            }
         bp_network_free(network);
     }
 }
@@ -351,10 +438,11 @@ static void test_initialize(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_hand),      cmocka_unit_test(test_mean_over_rows),
-        cmocka_unit_test(test_block_layout), cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_huge_shapes),  cmocka_unit_test(test_shared_parameters),
-        cmocka_unit_test(test_row_alone),    cmocka_unit_test(test_merged_softmax),
+        cmocka_unit_test(test_by_hand),          cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_orthogonal_start), cmocka_unit_test(test_mean_over_rows),
+        cmocka_unit_test(test_block_layout),     cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_huge_shapes),      cmocka_unit_test(test_shared_parameters),
+        cmocka_unit_test(test_row_alone),        cmocka_unit_test(test_merged_softmax),
         cmocka_unit_test(test_initialize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

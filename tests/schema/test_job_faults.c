@@ -61,7 +61,17 @@ static const fault_row rows[] = {
     {IRIS("'training': {'dtype': 'float16'}"),
      BP_UNKNOWN_NAME,
      {{"/training/dtype", "float16|float32|float64"}}},
-    {IRIS("'optimizer': {'type': 'adam'}"), BP_UNKNOWN_NAME, {{"/optimizer/type", "sgd|momentum"}}},
+    {IRIS("'optimizer': {'type': 'lion'}"), BP_UNKNOWN_NAME, {{"/optimizer/type", "sgd|momentum"}}},
+    {IRIS("'loss': 'binary_cross_entropy'"),
+     BP_INVALID,
+     {{"/loss", "two classes|\"species\" has 3"}}},
+    {"{'data': {'dataset': 'birds', 'target': 'ringed'}, 'loss': 'binary_cross_entropy',"
+     " 'network': {'layers': [{'type': 'dense', 'units': 2}]}}",
+     BP_INVALID,
+     {{"/network/layers/0/units", "one unit, got 2|auto"}}},
+    {IRIS("'schedule': {'type': 'step', 'per': 'hour'}"),
+     BP_UNKNOWN_NAME,
+     {{"/schedule/per", "hour|step|epoch"}, {"/schedule/every", "required"}}},
     {IRIS("'regularization': {'l2': 0.1}"), BP_UNKNOWN_NAME, {{"/regularization", "known"}}},
     {IRIS("'a/b~c': 1"), BP_UNKNOWN_NAME, {{"/a~1b~0c", "a/b~c"}}},
     /* ranges */

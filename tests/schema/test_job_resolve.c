@@ -67,7 +67,8 @@ static void test_shortest_job(void **state)
                 " 'loss': {'type': 'softmax_cross_entropy'},"
                 " 'optimizer': {'type': 'momentum', 'learning_rate': 0.05, 'momentum': 0.9,"
                 "   'nesterov': false},"
-                " 'schedule': {'type': 'constant'},"
+                " 'schedule': {'type': 'constant', 'per': 'step', 'warmup_steps': 0,"
+                "   'fan_in_scaled': false},"
                 " 'training': {'epochs': 50, 'batch_size': 64, 'shuffle': true, 'seed': 1,"
                 "   'dtype': 'float32', 'threads': 1},"
                 " 'metrics': {'every_steps': 50}}");

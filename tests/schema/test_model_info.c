@@ -74,6 +74,10 @@ static const char *const bodies[] = {
     " 'missing': 'error'}}",
     "{'data': {'dataset': 'images', 'target': ['score', 'pair']}}",
     "{'data': {'dataset': 'birds', 'target': 'ringed', 'features': ['sex', 'island']}}",
+    "{'data': {'dataset': 'birds', 'target': 'ringed', 'features': ['sex', 'island']},"
+    " 'loss': 'binary_cross_entropy'}",
+    "{'data': {'dataset': 'iris', 'target': 'species'}, 'loss': {'type': 'hinge', 'margin': 2},"
+    " 'schedule': {'type': 'plateau', 'patience': 3, 'metric': 'train.loss'}}",
 };
 
 static bp_model_info *reread(const bp_model_info *info)
@@ -336,6 +340,21 @@ static void test_answers(void **state)
     assert_answer(info, yes, 1,
                   "{'model': 'birds', 'version': 3, 'classes': [false, true], 'predictions':"
                   " [{'label': true, 'probabilities': [0.25, 0.75]}]}");
+    bp_model_info_free(info);
+
+    info = make_model(bodies[5]); /* one output, but both classes are shown */
+    assert_int_equal(info->layers[info->layer_count - 1].layer.value[0], 1);
+    assert_answer(info, yes, 1,
+                  "{'model': 'birds', 'version': 3, 'classes': [false, true], 'predictions':"
+                  " [{'label': true, 'probabilities': [0.25, 0.75]}]}");
+    bp_model_info_free(info);
+
+    info = make_model(bodies[6]);
+    const float scores[] = {-1.5f, 2, 0};
+    assert_answer(info, scores, 1,
+                  "{'model': 'iris', 'version': 3, 'classes': ['setosa', 'versicolor',"
+                  " 'virginica'], 'predictions': [{'label': 'versicolor', 'scores': [-1.5, 2.0,"
+                  " 0.0]}]}");
     bp_model_info_free(info);
 
     info = make_model(bodies[2]);

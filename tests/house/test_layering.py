@@ -116,6 +116,18 @@ def schema_symbol_faults(archive):
             if SCHEMA_FORBIDDEN.fullmatch(symbol)]
 
 
+def shared_name_faults(archives):
+    """Names that two archives define: the linker would take one of them silently for both."""
+    owners = {}
+    for archive in archives:
+        lines = subprocess.run(["nm", "-P", "-g", "--defined-only", archive], check=True, text=True,
+                               capture_output=True).stdout.splitlines()
+        for name in {line.split()[0] for line in lines if len(line.split()) >= 2}:
+            owners.setdefault(name, []).append(os.path.basename(archive))
+    return [f"{name} is defined in {', '.join(found)}" for name, found in sorted(owners.items())
+            if len(found) > 1]
+
+
 def archive_of(variable):
     path = os.environ.get(variable)
     if not path:
@@ -142,6 +154,20 @@ def test_core_archive_needs_only_what_core_may_use():
 
 def test_schema_archive_needs_no_sockets_threads_or_database():
     assert schema_symbol_faults(archive_of("BACKPROP_SCHEMA_ARCHIVE")) == []
+
+
+def test_no_name_is_defined_in_two_archives():
+    assert shared_name_faults([archive_of(f"BACKPROP_{room}_ARCHIVE")
+                               for room in ("CORE", "SCHEMA", "SERVER")]) == []
+
+
+def test_shared_name_scan_catches(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one = compiled(tmp_path / "one", "a.c", "double bp_log(double x) { return x; }")
+    two = compiled(tmp_path / "two", "b.c", "void bp_log(int level) { (void)level; }")
+    assert shared_name_faults([one]) == []
+    assert len(shared_name_faults([one, two])) == 1
 
 
 @pytest.mark.parametrize("path, text", [

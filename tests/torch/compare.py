@@ -1,0 +1,346 @@
+"""Random jobs over REST against PyTorch's autograd, in float64: same data, same first weights, the update
+rules of the contract written out below; weights after about a hundred steps must agree to 1e-10.
+
+    python3 -m venv venv && venv/bin/pip install torch==2.13.0 numpy
+    venv/bin/python tests/torch/compare.py [--jobs 200] [--seed 1] [--daemon build/release/backpropd]
+
+Nothing of this is needed by the product or by its suite. The relative distance of a tensor is
+max |ours − theirs| / max(1, max |theirs|). Prints a line per job that disagrees and a summary; exits 1
+when one does.
+"""
+import argparse
+import json
+import math
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import numpy
+import torch
+
+torch.set_num_threads(1)
+torch.set_default_dtype(torch.float64)
+TOLERANCE = 1e-10
+
+
+# ---- the daemon ----
+
+class Daemon:
+    def __init__(self, binary):
+        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self.directory = tempfile.TemporaryDirectory()
+        self.process = subprocess.Popen(
+            [binary, "--data", self.directory.name, "--listen", "127.0.0.1:0"],
+            stderr=subprocess.PIPE, text=True)
+        for line in self.process.stderr:
+            if line.startswith("listening on "):
+                self.base = line.split()[-1]
+                break
+        import threading
+        threading.Thread(target=lambda: [None for _ in self.process.stderr], daemon=True).start()
+
+    def call(self, method, path, body=None, raw=None):
+        data = raw if raw is not None else (json.dumps(body).encode() if body is not None else None)
+        request = urllib.request.Request(self.base + path, data=data, method=method)
+        if raw is None and body is not None:
+            request.add_header("Content-Type", "application/json")
+        try:
+            with self.opener.open(request) as answer:
+                content = answer.read()
+                kind = answer.headers.get("Content-Type", "")
+        except urllib.error.HTTPError as error:
+            raise SystemExit(f"{method} {path}: {error.code} {error.read().decode()}\n{json.dumps(body)}")
+        return json.loads(content) if "json" in kind else content
+
+    def train(self, specification):
+        job = self.call("POST", "/api/v1/jobs", specification)
+        while job["state"] not in ("succeeded", "failed", "cancelled"):
+            time.sleep(0.01)
+            job = self.call("GET", f"/api/v1/jobs/{job['id']}")
+        return job
+
+    def weights(self, job):
+        model = job["model"]
+        content = self.call(
+            "GET", f"/api/v1/models/{model['name']}/versions/{model['version']}/weights?format=safetensors")
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:8 + length])
+        tensors = {}
+        for name, entry in header.items():
+            if name != "__metadata__":
+                first, last = entry["data_offsets"]
+                flat = numpy.frombuffer(content[8 + length + first:8 + length + last], "<f8")
+                tensors[name] = torch.tensor(flat.reshape(entry["shape"]).copy())
+        return tensors
+
+    def stop(self):
+        self.process.terminate()
+        assert self.process.wait(20) == 0
+
+
+# ---- the theory, over autograd ----
+
+def activate(choice, z):
+    name = choice if isinstance(choice, str) else choice["type"]
+    if name == "leaky_relu":
+        slope = choice.get("slope", 0.01) if isinstance(choice, dict) else 0.01
+        return torch.where(z > 0, z, slope * z)
+    return {"identity": lambda v: v, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu,
+            "hard_tanh": lambda v: torch.where(v.abs() <= 1, v, torch.sign(v)),
+            "softsign": lambda v: v / (1 + v.abs()),
+            "softmax": lambda v: torch.softmax(v, 1)}[name](z)
+
+
+def forward(specification, theta, x):
+    layers = specification["network"]["layers"]
+    merged = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}.get(
+        specification["loss"]["type"])
+    for i, layer in enumerate(layers):
+        z = x @ theta[f"layers.{i}.weight"].T
+        if layer.get("bias", True):
+            z = z + theta[f"layers.{i}.bias"]
+        choice = layer.get("activation", "identity")
+        last = i + 1 == len(layers)
+        x = z if last and choice == merged else activate(choice, z)
+    return x
+
+
+def data_loss(specification, output, target, class_weight):
+    loss = specification["loss"]
+    kind = loss["type"]
+    if kind == "mean_squared_error":
+        return ((output - target) ** 2).mean()
+    if kind == "softmax_cross_entropy":
+        rows = -torch.log_softmax(output, 1)[torch.arange(len(target)), target]
+    elif kind == "binary_cross_entropy":
+        z = output[:, 0]
+        rows = torch.clamp(z, min=0) - z * target + torch.log1p(torch.exp(-z.abs()))
+    elif kind == "hinge":
+        true = output[torch.arange(len(target)), target][:, None]
+        margins = torch.relu(loss.get("margin", 1.0) + output - true)
+        mask = torch.ones_like(margins)
+        mask[torch.arange(len(target)), target] = 0
+        rows = (margins * mask).sum(1)
+    if class_weight is not None:
+        rows = rows * class_weight[target]
+    return rows.mean()
+
+
+def add_regularisers(specification, theta, gradient):
+    chosen = specification.get("regularization", {})
+    for name, w in theta.items():
+        if not name.endswith("weight"):
+            continue
+        g = gradient[name]
+        if "l2" in chosen:
+            g = g + 2 * chosen["l2"] * w
+        if "l1" in chosen:
+            g = g + chosen["l1"] * torch.sign(w)
+        if "frobenius" in chosen:
+            norm = w.norm()
+            g = g + (chosen["frobenius"] * w / norm if norm > 0 else 0)
+        gradient[name] = g
+
+
+def scheduled(specification, step, steps_per_epoch, total_steps):
+    base = specification["optimizer"]["learning_rate"]
+    s = specification.get("schedule", {"type": "constant"})
+    per_epoch = s.get("per", "step") == "epoch"
+    t = step // steps_per_epoch if per_epoch else step
+    total = total_steps // steps_per_epoch if per_epoch else total_steps
+    rate = {"constant": lambda: base,
+            "step": lambda: base * s["factor"] ** (t // s["every"]),
+            "exponential": lambda: base * math.exp(-s["k"] * t),
+            "inverse_time": lambda: base * s["tau"] / max(t, s["tau"]),
+            "cosine": lambda: base * 0.5 * (1 + math.cos(math.pi * min(t / total, 1)))}[s["type"]]()
+    warm = s.get("warmup_steps", 0)
+    return rate * (step + 1) / warm if step < warm else rate
+
+
+class Update:
+    def __init__(self, specification):
+        self.rule = specification["optimizer"]
+        self.slots = {}
+        self.t = 0
+
+    def __call__(self, theta, gradient, rate_of):
+        self.t += 1
+        rule, kind = self.rule, self.rule["type"]
+        for name, w in theta.items():
+            g, rate = gradient[name], rate_of(name, w)
+            slot = self.slots.setdefault(name, [torch.zeros_like(w), torch.zeros_like(w)])
+            if kind == "sgd":
+                change = -rate * g
+            elif kind == "momentum":
+                mu = rule.get("momentum", 0.9)
+                slot[0] = mu * slot[0] - rate * g
+                change = mu * slot[0] - rate * g if rule.get("nesterov") else slot[0]
+            elif kind == "adagrad":
+                slot[0] = slot[0] + g * g
+                change = -rate * g / torch.sqrt(slot[0] + rule.get("epsilon", 1e-8))
+            elif kind == "rmsprop":
+                rho = rule.get("decay", 0.9)
+                slot[0] = rho * slot[0] + (1 - rho) * g * g
+                change = -rate * g / (torch.sqrt(slot[0]) + rule.get("epsilon", 1e-8))
+            elif kind == "adam":
+                b1, b2 = rule.get("beta1", 0.9), rule.get("beta2", 0.999)
+                slot[0] = b1 * slot[0] + (1 - b1) * g
+                slot[1] = b2 * slot[1] + (1 - b2) * g * g
+                c1, c2 = (1 - b1 ** self.t, 1 - b2 ** self.t) if rule.get("bias_correction", True) else (1, 1)
+                change = -rate * (slot[0] / c1) / (torch.sqrt(slot[1] / c2) + rule.get("epsilon", 1e-8))
+            new = w + change
+            decay = rule.get("weight_decay", 0)
+            if decay and name.endswith("weight"):
+                new = new - rate * decay * w  # decoupled: of the weight before the update
+            theta[name] = new
+
+
+def train(specification, theta, x, y, class_weight):
+    theta = {name: value.clone() for name, value in theta.items()}
+    training = specification["training"]
+    batch = min(training["batch_size"], len(x))
+    per_epoch = -(-len(x) // batch)
+    total = per_epoch * training["epochs"]
+    update = Update(specification)
+    scaled = specification.get("schedule", {}).get("fan_in_scaled", False)
+    clip = training.get("clip_norm")
+    bound = specification.get("regularization", {}).get("max_norm")
+    for step in range(total):
+        first = step % per_epoch * batch
+        leaf = {name: value.clone().requires_grad_(True) for name, value in theta.items()}
+        loss = data_loss(specification, forward(specification, leaf, x[first:first + batch]),
+                         y[first:first + batch], class_weight)
+        gradient = dict(zip(leaf, torch.autograd.grad(loss, list(leaf.values()))))
+        add_regularisers(specification, theta, gradient)
+        if clip:
+            norm = math.sqrt(sum(float((g * g).sum()) for g in gradient.values()))
+            if norm > clip:
+                gradient = {name: g * (clip / norm) for name, g in gradient.items()}
+        rate = scheduled(specification, step, per_epoch, total)
+        update(theta, gradient, lambda name, w: rate / math.sqrt(w.shape[1])
+               if scaled and name.endswith("weight") else rate)
+        if bound:
+            for name, w in theta.items():
+                if name.endswith("weight"):
+                    length = w.norm(dim=1, keepdim=True)
+                    theta[name] = torch.where(length > bound, w * (bound / length), w)
+    return theta
+
+
+# ---- random jobs ----
+
+def draw(rng, known, dataset, classes, features):
+    pick = lambda family: rng.choice(known[family])
+    kinds = ["mean_squared_error"] if not classes else [
+        name for name in known["loss"] if name in ("softmax_cross_entropy", "hinge")
+        or (name == "binary_cross_entropy" and classes == 2)]
+    loss = {"type": rng.choice(kinds)}
+    if loss["type"] == "hinge":
+        loss["margin"] = rng.choice([0.5, 1.0])
+    hidden = [name for name in known["activation"] if name != "softmax"]
+    layers = [{"type": "dense", "units": rng.randint(2, 40), "bias": rng.random() < 0.8,
+               "activation": {"type": "leaky_relu", "slope": 0.1} if (name := rng.choice(hidden)) == "leaky_relu" else name,
+               "init": {"type": rng.choice(["xavier_uniform", "xavier_normal"])}}
+              for _ in range(rng.randint(0, 3))]
+    layers.append({"type": "dense", "units": "auto"})
+    merged = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}.get(loss["type"])
+    if merged and rng.random() < 0.5:
+        layers[-1]["activation"] = merged
+    rule = {"type": pick("optimizer"), "learning_rate": 10 ** rng.uniform(-3, -1.3)}
+    if rule["type"] == "momentum":
+        rule.update(momentum=rng.choice([0.5, 0.9]), nesterov=rng.random() < 0.5)
+    if rule["type"] == "adam":
+        rule.update(bias_correction=rng.random() < 0.7, weight_decay=rng.choice([0, 0.01]))
+    specification = {
+        "name": "compared", "task": "classification" if classes else "regression",
+        "data": {"dataset": dataset, "target": "y"},
+        "preprocess": {"center": rng.random() < 0.5, "scale": rng.choice(["none", "standard", "minmax"])},
+        "network": {"layers": layers}, "loss": loss, "optimizer": rule,
+        "training": {"batch_size": rng.choice([7, 16, 64, 1000]), "shuffle": False, "dtype": "float64",
+                     "seed": rng.randint(1, 10 ** 6), "threads": rng.choice([1, 2])}}
+    if len(known["schedule"]) > 1:
+        kind = rng.choice([name for name in known["schedule"] if name != "plateau"])
+        schedule = {"type": kind, "per": rng.choice(["step", "epoch"]),
+                    "warmup_steps": rng.choice([0, 0, 10]), "fan_in_scaled": rng.random() < 0.3}
+        schedule.update({"step": {"factor": 0.7, "every": 10}, "exponential": {"k": 0.01},
+                         "inverse_time": {"tau": 20}}.get(kind, {}))
+        specification["schedule"] = schedule
+    if known.get("regularizer"):
+        specification["regularization"] = {
+            name: {"l2": 0.01, "l1": 0.003, "frobenius": 0.02, "max_norm": 1.5}[name]
+            for name in known["regularizer"] if rng.random() < 0.3}
+        if rng.random() < 0.4:
+            specification["training"]["clip_norm"] = rng.choice([0.1, 1.0])
+        if classes and rng.random() < 0.4:
+            loss["class_weights"] = {str(c): round(rng.uniform(0.2, 3), 3) for c in range(classes)}
+    return specification
+
+
+def prepared(specification, x):
+    prepare = specification["preprocess"]
+    mean = x.mean(0)
+    spread = {"none": numpy.ones(x.shape[1]), "standard": x.std(0), "minmax": x.max(0) - x.min(0)}[prepare["scale"]]
+    spread[spread == 0] = 1
+    return torch.tensor((x - (mean if prepare["center"] else 0)) / spread)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--jobs", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--daemon", default="build/release/backpropd")
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    daemon = Daemon(options.daemon)
+    known = {family["name"]: [member["name"] for member in family["members"]]
+             for family in daemon.call("GET", "/api/v1/catalog")["families"]}
+    worst, failed, seen = 0.0, 0, {}
+    for number in range(options.jobs):
+        numbers = numpy.random.default_rng(options.seed * 100003 + number)
+        rows, features, classes = rng.randint(20, 150), rng.randint(1, 20), rng.choice([0, 2, 3, 5])
+        x = numbers.normal(size=(rows, features)) * numbers.uniform(0.5, 3, features) + numbers.normal(size=features)
+        y = numbers.integers(0, classes, rows) if classes else numpy.tanh(x.sum(1)) + 0.1 * numbers.normal(size=rows)
+        if classes:
+            y[:classes] = numpy.arange(classes)
+        table = ",".join([f"x{i}" for i in range(features)] + ["y"]) + "\n" + "".join(
+            ",".join([repr(float(v)) for v in row] + [repr(int(t) if classes else float(t))]) + "\n"
+            for row, t in zip(x, y))
+        daemon.call("PUT", f"/api/v1/datasets/random-{number}?format=csv", raw=table.encode())
+        specification = draw(rng, known, f"random-{number}", classes, features)
+        batches = -(-rows // min(specification["training"]["batch_size"], rows))
+        specification["training"]["epochs"] = 0
+        start = daemon.weights(daemon.train(specification))
+        specification["training"]["epochs"] = max(1, -(-100 // batches))
+        job = daemon.train(specification)
+        if job["state"] != "succeeded":
+            print(f"job {number}: {job['state']} {job['reason']}: {json.dumps(specification)}")
+            failed += job["reason"] != "diverged"
+            continue
+        ours = daemon.weights(job)
+        weights = specification["loss"].get("class_weights")
+        weight = torch.tensor([weights[str(c)] for c in range(classes)]) if weights else None
+        target = torch.tensor(y)
+        if not classes:
+            target = target[:, None]
+        theirs = train(specification, start, prepared(specification, x), target, weight)
+        distance = max(float((ours[name] - theirs[name]).abs().max() / max(1, float(theirs[name].abs().max())))
+                       for name in theirs)
+        worst = max(worst, distance)
+        for family in ("optimizer", "loss", "schedule"):
+            if family in specification:
+                seen[specification[family]["type"]] = seen.get(specification[family]["type"], 0) + 1
+        if not distance <= TOLERANCE:
+            failed += 1
+            print(f"job {number}: distance {distance:.3g}: {json.dumps(specification)}")
+    daemon.stop()
+    print(f"members seen: {json.dumps(seen)}")
+    print(f"{options.jobs} jobs, largest distance {worst:.3g}, {failed} disagree (tolerance {TOLERANCE:g})")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -139,8 +139,8 @@ const char *bp_status_text(bp_status status)
     return "unknown status";
 }
 
-bp_status bp_error_set(bp_error *error, bp_status status, const char *where, const char *format,
-                       ...)
+bp_status(bp_error_set)(bp_error *error, bp_status status, const char *where, const char *format,
+                        ...)
 {
     if (!error || error->status != BP_OK)
         return status;

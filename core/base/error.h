@@ -50,4 +50,14 @@ const char *bp_status_text(bp_status status);
 bp_status bp_error_set(bp_error *error, bp_status status, const char *where, const char *format,
                        ...) __attribute__((format(printf, 4, 5)));
 
+#if defined(__clang_analyzer__) || defined(BP_ANALYZER)
+/* Static analysers read one source at a time and have to be shown that the result is the status. */
+#define bp_error_set(error, status, ...)                                                           \
+    __extension__({                                                                                \
+        const bp_status shown_ = (status);                                                         \
+        (void)(bp_error_set)(error, shown_, __VA_ARGS__);                                          \
+        shown_;                                                                                    \
+    })
+#endif
+
 #endif

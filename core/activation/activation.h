@@ -7,6 +7,13 @@
 
 #include "core/base/family.h"
 
+/* Why a unit learns nothing from a batch. */
+typedef enum bp_idleness {
+    BP_NEVER_IDLE,
+    BP_IDLE_DEAD,      /* every output is 0 and so is every derivative: ReLU */
+    BP_IDLE_SATURATED, /* every output is near a bound, where the derivative is small */
+} bp_idleness;
+
 /* One record per variant; arrays are of the variant's width. */
 typedef struct bp_activation {
     bp_member member;
@@ -24,6 +31,10 @@ typedef struct bp_activation {
     /* Writes the piece of f that z[i] lies on as a small integer (ReLU: 0 or 1), so that a gradient
      * check can tell a kink from a wrong gradient. NULL where f is smooth. */
     void (*piece)(const void *z, unsigned char *piece, size_t count, const double *value);
+    /* A unit is idle when each of its outputs over a batch is ≤ idle_low or ≥ idle_high. Saturated
+     * means beyond 0.99 of the way from the middle to a bound. */
+    bp_idleness idleness;
+    double idle_low, idle_high;
 } bp_activation;
 
 enum bp_activation_index {

@@ -49,4 +49,7 @@ const bp_activation BP_VARIANT(bp_activation_hard_tanh) = {
     .forward = forward,
     .backward = backward,
     .piece = piece,
+    .idleness = BP_IDLE_SATURATED,
+    .idle_low = -0.99,
+    .idle_high = 0.99,
 };

@@ -47,4 +47,7 @@ const bp_activation BP_VARIANT(bp_activation_relu) = {
     .forward = forward,
     .backward = backward,
     .piece = piece,
+    .idleness = BP_IDLE_DEAD,
+    .idle_low = 0,
+    .idle_high = __builtin_inf(),
 };

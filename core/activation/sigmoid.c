@@ -36,4 +36,7 @@ const bp_activation BP_VARIANT(bp_activation_sigmoid) = {
                .index = BP_ACTIVATION_sigmoid},
     .forward = forward,
     .backward = backward,
+    .idleness = BP_IDLE_SATURATED,
+    .idle_low = 0.005,
+    .idle_high = 0.995,
 };

@@ -38,4 +38,7 @@ const bp_activation BP_VARIANT(bp_activation_softsign) = {
     .derivative_from_z = true,
     .forward = forward,
     .backward = backward,
+    .idleness = BP_IDLE_SATURATED,
+    .idle_low = -0.99,
+    .idle_high = 0.99,
 };

@@ -36,4 +36,7 @@ const bp_activation BP_VARIANT(bp_activation_tanh) = {
                .index = BP_ACTIVATION_tanh},
     .forward = forward,
     .backward = backward,
+    .idleness = BP_IDLE_SATURATED,
+    .idle_low = -0.99,
+    .idle_high = 0.99,
 };

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "core/base/checked.h"
+#include "core/training/penalty.h"
 
 static const double relative_bound = 1e-7;
 
@@ -14,8 +14,11 @@ typedef struct checking {
     const void *input;
     size_t rows;
     const bp_targets *targets;
+    const bp_check_spec *spec;
+    bp_segments segments;
     size_t piece_count;   /* units and outputs with kinks, times rows */
-    unsigned char *piece; /* (2, piece_count): of the first evaluation of an element, of this one */
+    unsigned char *piece; /* (2, piece_count + BP_REGULARIZER_LIMIT): of the first evaluation of an
+                             element, of this one; those of the penalties come last */
     bp_arena arena;
 } checking;
 
@@ -39,11 +42,52 @@ static void read_pieces(const checking *check, unsigned char *piece)
         bp_network_loss_piece(check->network, check->targets, piece);
 }
 
-static double loss_now(const checking *check)
+/* Σ of the penalties at the present parameters; writes their pieces for element `parameter`, which
+ * lies in the tensor `index`. */
+static double penalty_now(checking *check, size_t index, const double *parameter,
+                          unsigned char *piece)
+{
+    const bp_kernels *kernels = bp_network_kernels(check->network);
+    double penalty = 0;
+    for (size_t i = 0; i < check->spec->regularizer_count; i++) {
+        const bp_choice *choice = &check->spec->regularizers[i];
+        penalty += bp_penalty_prepare(&check->segments, kernels, NULL,
+                                      bp_network_parameters(check->network), choice, 1, true);
+        const bp_regularizer *regularizer = kernels->regularizers[choice->member->index];
+        const bp_segment *segment = &check->segments.segment[index];
+        if (regularizer->piece && segment->is_weight)
+            piece[i] = regularizer->piece(*parameter, segment->sum);
+    }
+    return penalty;
+}
+
+/* J, and the pieces that it lies on. */
+static double loss_now(checking *check, size_t index, const double *parameter, unsigned char *piece)
 {
     bp_network_parameters_changed(check->network);
     bp_network_forward(check->network, NULL, check->input, check->rows, true);
-    return bp_network_loss_value(check->network, NULL, check->targets, NULL);
+    const double loss = bp_network_loss_value(check->network, NULL, check->targets, NULL);
+    read_pieces(check, piece);
+    return loss + penalty_now(check, index, parameter, piece + check->piece_count);
+}
+
+/* The gradient block becomes that of J at the present parameters; returns J. */
+static double gradient_now(checking *check)
+{
+    bp_network *network = check->network;
+    const bp_check_spec *spec = check->spec;
+    const bp_kernels *kernels = bp_network_kernels(network);
+    void *theta = bp_network_parameters(network);
+    bp_network_parameters_changed(network);
+    bp_network_forward(network, NULL, check->input, check->rows, true);
+    double loss = bp_network_backward(network, NULL, check->targets);
+    loss += bp_penalty_prepare(&check->segments, kernels, NULL, theta, spec->regularizers,
+                               spec->regularizer_count, true);
+    for (size_t block = 0; block < check->segments.block_count; block++)
+        bp_penalty_add_gradient(&check->segments, kernels, spec->regularizers,
+                                spec->regularizer_count, &check->segments.block[block],
+                                bp_network_gradients(network), theta);
+    return loss;
 }
 
 typedef struct difference_rule {
@@ -63,19 +107,19 @@ static const difference_rule rules[] = {
 };
 
 /* The difference at one parameter, which is restored; false where a unit changes its piece. */
-static bool difference(double *out, const checking *check, double *parameter,
+static bool difference(double *out, checking *check, size_t index, double *parameter,
                        const difference_rule *rule, double epsilon)
 {
+    const size_t piece_count = check->piece_count + BP_REGULARIZER_LIMIT;
     const double saved = *parameter;
     bool same_piece = true;
     double sum = 0;
     for (size_t i = 0; i < rule->count && same_piece; i++) {
         *parameter = saved + rule->at[i] * epsilon;
-        sum += rule->weight[i] * loss_now(check);
-        read_pieces(check, check->piece + (i > 0 ? check->piece_count : 0));
+        unsigned char *piece = check->piece + (i > 0 ? piece_count : 0);
+        sum += rule->weight[i] * loss_now(check, index, parameter, piece);
         if (i > 0)
-            same_piece =
-                memcmp(check->piece, check->piece + check->piece_count, check->piece_count) == 0;
+            same_piece = memcmp(check->piece, piece, piece_count) == 0;
     }
     *parameter = saved;
     *out = sum / epsilon;
@@ -117,6 +161,15 @@ static size_t element_to_check(size_t i, size_t wanted, size_t count, const bp_r
     return first + (size_t)(bp_random_uniform(random, i, 0) * (double)length);
 }
 
+static void take_memory(checking *check, bp_arena *arena)
+{
+    bp_network_size size = {.tensor_count = bp_network_tensor_count(check->network)};
+    for (size_t index = 0; index < size.tensor_count; index++)
+        size.parameter_count += bp_network_tensor(check->network, index).element_count;
+    bp_segments_plan(&check->segments, arena, &size);
+    check->piece = bp_arena_take(arena, check->piece_count + BP_REGULARIZER_LIMIT, 2);
+}
+
 static bp_status prepare(checking *check, const bp_check_spec *spec, bp_error *error)
 {
     const bp_kernels *kernels = bp_network_kernels(check->network);
@@ -137,26 +190,31 @@ static bp_status prepare(checking *check, const bp_check_spec *spec, bp_error *e
     }
     if (bp_network_loss(check->network)->piece)
         check->piece_count += check->rows * bp_network_output_width(check->network);
-    size_t bytes;
-    if (!bp_checked_multiply(&bytes, check->piece_count, 2))
+    bp_status status = bp_regularizers_check(spec->regularizers, spec->regularizer_count, error);
+    if (status != BP_OK)
+        return status;
+    bp_arena measure = bp_arena_measure();
+    take_memory(check, &measure);
+    if (measure.overflow)
         return bp_error_set(error, BP_TOO_LARGE, "", "the network is too large to check");
-    bp_status status = bp_arena_open(&check->arena, bytes, error);
-    if (status == BP_OK)
-        check->piece = bp_arena_take(&check->arena, bytes, 1);
-    return status;
+    status = bp_arena_open(&check->arena, measure.used_bytes, error);
+    if (status != BP_OK)
+        return status;
+    take_memory(check, &check->arena);
+    bp_segments_cut(&check->segments, check->network);
+    return BP_OK;
 }
 
 bp_status bp_gradient_check(bp_check_report *reports, bp_network *network, const void *input,
                             size_t rows, const bp_targets *targets, const bp_check_spec *spec,
                             bp_error *error)
 {
-    checking check = {.network = network, .input = input, .rows = rows, .targets = targets};
+    checking check = {
+        .network = network, .input = input, .rows = rows, .targets = targets, .spec = spec};
     bp_status status = prepare(&check, spec, error);
     if (status != BP_OK)
         return status;
-    bp_network_parameters_changed(network);
-    bp_network_forward(network, NULL, input, rows, true);
-    const double loss = fabs(bp_network_backward(network, NULL, targets));
+    const double loss = fabs(gradient_now(&check));
     const difference_rule *rule = &rules[spec->difference];
     const double absolute_bound = rule->floor * (loss > 1 ? loss : 1);
 
@@ -172,7 +230,7 @@ bp_status bp_gradient_check(bp_check_report *reports, bp_network *network, const
         for (size_t i = 0; i < wanted; i++) {
             const size_t element = element_to_check(i, wanted, count, &random);
             double numerical;
-            if (difference(&numerical, &check, &parameter[element], rule, spec->epsilon))
+            if (difference(&numerical, &check, index, &parameter[element], rule, spec->epsilon))
                 judge(&report, element, gradient[element], numerical, absolute_bound);
             else
                 report.skipped++;

@@ -12,6 +12,9 @@
 #define BP_OPTIMIZER(name) extern const bp_optimizer BP_VARIANT(bp_optimizer_##name);
 #include "core/optimizer/optimizer.def"
 #undef BP_OPTIMIZER
+#define BP_REGULARIZER(name) extern const bp_regularizer BP_VARIANT(bp_regularizer_##name);
+#include "core/regularizer/regularizer.def"
+#undef BP_REGULARIZER
 
 static const bp_activation *const activations[] = {
 #define BP_ACTIVATION(name) &BP_VARIANT(bp_activation_##name),
@@ -27,6 +30,11 @@ static const bp_optimizer *const optimizers[] = {
 #define BP_OPTIMIZER(name) &BP_VARIANT(bp_optimizer_##name),
 #include "core/optimizer/optimizer.def"
 #undef BP_OPTIMIZER
+};
+static const bp_regularizer *const regularizers[] = {
+#define BP_REGULARIZER(name) &BP_VARIANT(bp_regularizer_##name),
+#include "core/regularizer/regularizer.def"
+#undef BP_REGULARIZER
 };
 
 #define BP_ISA_OF_baseline BP_ISA_BASELINE
@@ -47,6 +55,7 @@ const bp_kernels BP_VARIANT(bp_kernels) = {
     .sum_squares = BP_VARIANT(bp_sum_squares),
     .sum_absolute = BP_VARIANT(bp_sum_absolute),
     .sum_rows = BP_VARIANT(bp_sum_rows),
+    .outside_columns = BP_VARIANT(bp_outside_columns),
     .scale = BP_VARIANT(bp_scale),
     .axpy = BP_VARIANT(bp_axpy),
     .from_double = BP_VARIANT(bp_from_double),
@@ -60,4 +69,5 @@ const bp_kernels BP_VARIANT(bp_kernels) = {
     .activations = activations,
     .losses = losses,
     .optimizers = optimizers,
+    .regularizers = regularizers,
 };

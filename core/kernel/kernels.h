@@ -14,6 +14,7 @@
 #include "core/kernel/gemm.h"
 #include "core/loss/loss.h"
 #include "core/optimizer/optimizer.h"
+#include "core/regularizer/regularizer.h"
 
 /* In order of preference, worst first. */
 typedef enum bp_isa { BP_ISA_BASELINE, BP_ISA_AVX2, BP_ISA_AVX512 } bp_isa;
@@ -40,6 +41,8 @@ typedef struct bp_kernels {
     double (*sum_absolute)(const void *x, size_t count);
     /* (m, n) row-major, rows ascending, one accumulator per column: out[j] = Σ_i x[i][j]. */
     void (*sum_rows)(void *out, const void *x, size_t m, size_t n);
+    /* How many columns of (m, n) row-major have every element ≤ low or ≥ high; NaN is neither. */
+    size_t (*outside_columns)(const void *x, size_t m, size_t n, double low, double high);
 
     /* ---- elementwise ---- */
     void (*scale)(void *x, double factor, size_t count);               /* x ← factor·x */
@@ -62,6 +65,7 @@ typedef struct bp_kernels {
     const bp_activation *const *activations;
     const bp_loss *const *losses;
     const bp_optimizer *const *optimizers;
+    const bp_regularizer *const *regularizers;
 } bp_kernels;
 
 /* "baseline", "avx2", "avx512". */

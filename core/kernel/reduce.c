@@ -62,3 +62,29 @@ void BP_VARIANT(bp_sum_rows)(void *out, const void *x, size_t m, size_t n)
         bp_vector_store_partial(sum + j, last, n - j);
     }
 }
+
+/* All ones where x ≤ low or x ≥ high. */
+BP_INLINE bp_bits outside(bp_vector x, bp_vector low, bp_vector high)
+{
+    return bp_vector_less_equal(x, low) | bp_vector_less_equal(high, x);
+}
+
+size_t BP_VARIANT(bp_outside_columns)(const void *x, size_t m, size_t n, double low, double high)
+{
+    const bp_real *column = x;
+    const bp_vector below = bp_vector_set((bp_real)low), above = bp_vector_set((bp_real)high);
+    size_t count = 0;
+    for (size_t j = 0; j < n; j += BP_VECTOR_COUNT) {
+        const size_t left = n - j;
+        bp_bits all = ~(bp_bits){0};
+        for (size_t i = 0; i < m; i++) {
+            const bp_real *from = column + i * n + j;
+            bp_vector next = left >= BP_VECTOR_COUNT ? bp_vector_load(from)
+                                                     : bp_vector_load_partial(from, left, 0);
+            all &= outside(next, below, above);
+        }
+        for (size_t lane = 0; lane < BP_VECTOR_COUNT && lane < left; lane++)
+            count += all[lane] != 0;
+    }
+    return count;
+}

@@ -1,5 +1,5 @@
-/* Sources in core/kernel, core/activation, core/loss and core/optimizer (all but *_family.c and
- * dispatch.c) are compiled once per variant: two widths × the instruction sets of this
+/* Sources in core/kernel, core/activation, core/loss, core/optimizer and core/regularizer (all but
+ * *_family.c and dispatch.c) are compiled once per variant: two widths × the instruction sets of this
  * architecture. The build defines
  *   BP_VARIANT_BITS  32 or 64: the width of bp_real
  *   BP_VARIANT_ISA   avx512, avx2 or baseline: the suffix of every exported symbol

@@ -31,6 +31,7 @@ typedef struct bp_network_spec {
 /* What a network will need, found without allocating. */
 typedef struct bp_network_size {
     size_t parameter_count; /* numbers, over all tensors */
+    size_t tensor_count;
     size_t parameter_bytes; /* of the block, alignment included */
     size_t arena_bytes;     /* activations, gradients, packed weights, scratch */
     size_t total_bytes;

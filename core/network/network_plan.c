@@ -101,6 +101,7 @@ static bool plan_parameters(bp_layer *layer, bp_network_size *size, bp_arena *bl
         if (block->overflow ||
             !bp_checked_add(&size->parameter_count, size->parameter_count, count))
             return false;
+        size->tensor_count++;
         layer->parameter[tensor] = shared ? shared + offset : data;
     }
     return true;

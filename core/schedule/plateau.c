@@ -1,10 +1,7 @@
 #include "core/schedule/plateau.h"
 
+#include "core/base/watched.h"
 #include "core/math/scalar_math.h"
-
-static const char *const metrics[] = {"validation.loss", "validation.accuracy", "train.loss",
-                                      "train.accuracy", NULL};
-static const bool larger_is_better[] = {false, true, false, true};
 
 static const bp_hyperparameter parameters[BP_PLATEAU_PARAMETER_COUNT] = {
 #include "core/schedule/common_hyperparameters.def"
@@ -40,10 +37,10 @@ static const bp_hyperparameter parameters[BP_PLATEAU_PARAMETER_COUNT] = {
                                "what is watched at the end of each epoch: a loss is to fall, "
                                "an accuracy to rise",
                            .kind = BP_CHOICE_PARAMETER,
-                           .default_value = 0,
+                           .default_value = BP_WATCHED_VALIDATION_LOSS,
                            .minimum = 0,
-                           .maximum = sizeof metrics / sizeof *metrics - 2,
-                           .choices = metrics},
+                           .maximum = BP_WATCHED_COUNT - 1,
+                           .choices = bp_watched_names},
 };
 
 static double rate(const double *value, const bp_schedule_time *time)
@@ -58,10 +55,10 @@ static double rate(const double *value, const bp_schedule_time *time)
 
 bp_plateau_state bp_plateau_observe(bp_plateau_state state, const double *value, double metric)
 {
-    const bool rises = larger_is_better[(size_t)value[BP_PLATEAU_METRIC]];
-    const double gain = rises ? metric - state.best : state.best - metric;
+    const bp_watched watched = (bp_watched)value[BP_PLATEAU_METRIC];
     const bool is_number = metric == metric;
-    if (is_number && (!state.started || gain > value[BP_PLATEAU_MIN_DELTA])) {
+    if (is_number && (!state.started || bp_watched_better(watched, metric, state.best,
+                                                          value[BP_PLATEAU_MIN_DELTA]))) {
         state.best = metric;
         state.started = 1;
         state.waited = 0;

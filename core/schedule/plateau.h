@@ -10,7 +10,7 @@ enum {
     BP_PLATEAU_PATIENCE,
     BP_PLATEAU_MIN_DELTA,
     BP_PLATEAU_MINIMUM,
-    BP_PLATEAU_METRIC, /* index into its choices */
+    BP_PLATEAU_METRIC, /* bp_watched */
     BP_PLATEAU_PARAMETER_COUNT
 };
 

@@ -11,6 +11,7 @@
 
 #include "core/base/checked.h"
 #include "core/schedule/schedule.h"
+#include "core/training/penalty.h"
 #include "core/training/row_order.h"
 #include "core/training/update.h"
 
@@ -29,6 +30,10 @@ struct bp_trainer {
     bp_position position; /* epoch is derived from step when asked for */
     bp_row_order order;
     bp_update update;
+    bp_choice early_stopping;
+    bp_watch_state watch;
+    void *best_weights;      /* the parameter block of the best epoch, where it is to be restored */
+    bp_diagnosis *diagnosis; /* (layers) */
     /* One gathered batch; NULL where rows are used in place. */
     void *batch_features; /* (batch_rows, input_width) */
     int32_t *batch_label; /* (batch_rows) */
@@ -64,7 +69,9 @@ static bp_status check_spec(const bp_training_spec *spec, size_t row_count, bp_e
         return bp_error_set(error, BP_INVALID, "/optimizer", "a training needs an optimiser");
     if (!spec->schedule.member)
         return bp_error_set(error, BP_INVALID, "/schedule", "a training needs a schedule");
-    return BP_OK;
+    if (!(spec->clip_norm >= 0))
+        return bp_error_set(error, BP_INVALID, "/training/clip_norm", "must be above 0");
+    return bp_regularizers_check(spec->regularizers, spec->regularizer_count, error);
 }
 
 static void *take_rows(bp_arena *arena, size_t rows, size_t width, size_t size)
@@ -77,13 +84,22 @@ static void *take_rows(bp_arena *arena, size_t rows, size_t width, size_t size)
     return bp_arena_take(arena, count, size);
 }
 
+static bool keeps_best(const bp_choice *early_stopping)
+{
+    return early_stopping->member && early_stopping->value[BP_EARLY_STOPPING_RESTORE_BEST] != 0;
+}
+
 /* Takes the buffers from the arena, measuring or real. Widths, rows and update.count are set. */
 static bp_status plan(bp_trainer *trainer, bp_arena *arena, const bp_training_spec *spec,
-                      size_t row_count, bp_error *error)
+                      const bp_network_size *network, size_t row_count, bp_error *error)
 {
     const size_t rows = trainer->batch_rows, size = trainer->kernels->real_size;
     const bool by_class = trainer->target_kind == BP_TARGET_CLASS;
-    bp_update_plan(&trainer->update, arena);
+    bp_update_plan(&trainer->update, arena, network);
+    trainer->diagnosis =
+        bp_arena_take(arena, spec->network.layer_count, sizeof *trainer->diagnosis);
+    if (keeps_best(&spec->early_stopping))
+        trainer->best_weights = bp_arena_take(arena, network->parameter_bytes, 1);
     trainer->order = (bp_row_order){.seed = spec->seed, .row_count = row_count};
     if (spec->shuffle) {
         trainer->order.index = bp_arena_take(arena, row_count, sizeof *trainer->order.index);
@@ -109,15 +125,21 @@ static bp_trainer trainer_for_sizes(const bp_training_spec *spec, const bp_netwo
     const bp_kernels *kernels = bp_kernels_get(network->dtype, network->isa);
     if (!kernels)
         kernels = bp_kernels_get(network->dtype, BP_ISA_BASELINE);
-    return (bp_trainer){.kernels = kernels,
-                        .target_kind = kernels->losses[network->loss.member->index]->target_kind,
-                        .input_width = network->input_width,
-                        .output_width = size->output_width,
-                        .batch_rows = batch_rows_for(spec, row_count),
-                        .update = {.kernels = kernels,
-                                   .optimizer = kernels->optimizers[spec->optimizer.member->index],
-                                   .choice = spec->optimizer,
-                                   .count = size->parameter_bytes / kernels->real_size}};
+    bp_trainer trainer = {
+        .kernels = kernels,
+        .target_kind = kernels->losses[network->loss.member->index]->target_kind,
+        .input_width = network->input_width,
+        .output_width = size->output_width,
+        .batch_rows = batch_rows_for(spec, row_count),
+        .update = {.kernels = kernels,
+                   .optimizer = kernels->optimizers[spec->optimizer.member->index],
+                   .choice = spec->optimizer,
+                   .regularizer_count = spec->regularizer_count,
+                   .clip_norm = spec->clip_norm,
+                   .fan_in_scaled = bp_schedule_is_fan_in_scaled(&spec->schedule),
+                   .count = size->parameter_bytes / kernels->real_size}};
+    memcpy(trainer.update.regularizers, spec->regularizers, sizeof trainer.update.regularizers);
+    return trainer;
 }
 
 bp_status bp_trainer_measure(size_t *out_bytes, bp_network_size *out_network,
@@ -134,7 +156,7 @@ bp_status bp_trainer_measure(size_t *out_bytes, bp_network_size *out_network,
     bp_trainer trainer = trainer_for_sizes(spec, &size, row_count);
     bp_arena arena = bp_arena_measure();
     bp_arena_take(&arena, 1, sizeof trainer);
-    status = plan(&trainer, &arena, spec, row_count, error);
+    status = plan(&trainer, &arena, spec, &size, row_count, error);
     if (status != BP_OK)
         return status;
     size_t bytes;
@@ -170,7 +192,7 @@ bp_status bp_trainer_create(bp_trainer **out, const bp_training_spec *spec,
         goto done;
     }
     *trainer = trainer_for_sizes(spec, &size, examples->row_count);
-    status = plan(trainer, &arena, spec, examples->row_count, error);
+    status = plan(trainer, &arena, spec, &size, examples->row_count, error);
     if (status != BP_OK)
         goto done;
     trainer->position.steps_per_epoch = examples->row_count / trainer->batch_rows +
@@ -190,8 +212,8 @@ bp_status bp_trainer_create(bp_trainer **out, const bp_training_spec *spec,
     }
     trainer->schedule = spec->schedule;
     trainer->base_rate = spec->optimizer.value[0];
-    trainer->update.theta = bp_network_parameters(network);
-    trainer->update.gradient = bp_network_gradients(network);
+    trainer->early_stopping = spec->early_stopping;
+    bp_update_bind(&trainer->update, network);
     trainer->arena = arena;
     bp_network_initialize(network, spec->seed);
     *out = trainer;
@@ -220,7 +242,8 @@ bp_position bp_trainer_position(const bp_trainer *trainer)
 
 bool bp_trainer_finished(const bp_trainer *trainer)
 {
-    return trainer->position.step >= trainer->position.step_limit;
+    return trainer->watch.early_stopping.stopped ||
+           trainer->position.step >= trainer->position.step_limit;
 }
 
 bp_network *bp_trainer_network(bp_trainer *trainer)
@@ -301,6 +324,19 @@ static size_t correct_count(bp_trainer *trainer, const void *output, const int32
     return correct;
 }
 
+static void look_at_units(bp_trainer *trainer, size_t rows)
+{
+    for (size_t index = 0; index < bp_network_layer_count(trainer->network); index++)
+        trainer->diagnosis[index] =
+            bp_diagnosis_of(trainer->kernels, bp_network_layer(trainer->network, index), rows);
+}
+
+static void look_at_update(bp_trainer *trainer)
+{
+    for (size_t index = 0; index < bp_network_layer_count(trainer->network); index++)
+        trainer->diagnosis[index].update_ratio = bp_update_ratio(&trainer->update, index);
+}
+
 void bp_trainer_step(bp_trainer *trainer, bool measure, bp_step_report *out)
 {
     assert(!bp_trainer_finished(trainer));
@@ -312,29 +348,98 @@ void bp_trainer_step(bp_trainer *trainer, bool measure, bp_step_report *out)
     const row_batch batch = order ? batch_gathered(trainer, order + first, rows)
                                   : batch_in_place(trainer, &trainer->examples, first);
 
-    bp_step_report report = {.rows = rows, .accuracy = NAN, .gradient_norm = NAN};
+    bp_step_report report = {.rows = rows, .accuracy = NAN, .gradient_norm = NAN, .penalty = NAN};
     const bp_schedule_context context = {.base_rate = trainer->base_rate,
                                          .step = position.step,
                                          .steps_per_epoch = position.steps_per_epoch,
-                                         .step_limit = position.step_limit};
+                                         .step_limit = position.step_limit,
+                                         .reductions = trainer->watch.plateau.reductions};
     report.learning_rate = bp_schedule_rate(&trainer->schedule, &context);
     const void *output =
         bp_network_forward(trainer->network, trainer->parallel, batch.features, rows, true);
     report.loss = bp_network_backward(trainer->network, trainer->parallel, &batch.targets);
+    const bp_gradient_facts gradient =
+        bp_update_gradient(&trainer->update, trainer->parallel, measure);
     if (measure) {
         if (trainer->target_kind == BP_TARGET_CLASS)
             report.accuracy =
                 (double)correct_count(trainer, output, batch.targets.label, rows) / (double)rows;
-        report.gradient_norm = bp_update_norm(&trainer->update, trainer->parallel);
+        report.gradient_norm = gradient.norm;
+        report.penalty = gradient.penalty;
+        look_at_units(trainer, rows);
     }
-    report.finite =
-        isfinite(report.loss) && bp_update_is_finite(&trainer->update, trainer->parallel);
+    report.finite = isfinite(report.loss) && gradient.finite;
     if (report.finite) {
-        bp_update_apply(&trainer->update, trainer->parallel, report.learning_rate, position.step);
+        bp_update_apply(&trainer->update, trainer->parallel, report.learning_rate, position.step,
+                        &gradient, measure);
+        if (measure)
+            look_at_update(trainer);
         bp_network_parameters_changed(trainer->network);
         trainer->position.step++;
     }
     *out = report;
+}
+
+const bp_diagnosis *bp_trainer_diagnosis(const bp_trainer *trainer)
+{
+    return trainer->diagnosis;
+}
+
+/* ---- the end of an epoch ---- */
+
+static bool has_plateau(const bp_trainer *trainer)
+{
+    return trainer->schedule.member->index == BP_SCHEDULE_plateau;
+}
+
+bool bp_trainer_watches(const bp_trainer *trainer, bp_watched watched)
+{
+    const bp_choice *stopping = &trainer->early_stopping;
+    return (stopping->member && (bp_watched)stopping->value[BP_EARLY_STOPPING_METRIC] == watched) ||
+           (has_plateau(trainer) &&
+            (bp_watched)trainer->schedule.value[BP_PLATEAU_METRIC] == watched);
+}
+
+bp_epoch_verdict bp_trainer_epoch_end(bp_trainer *trainer, const bp_epoch_metrics *metrics)
+{
+    const bp_position *position = &trainer->position;
+    assert(position->step > 0 && position->step % position->steps_per_epoch == 0);
+    bp_epoch_verdict verdict = {.stop = false};
+    if (has_plateau(trainer)) {
+        bp_plateau_state *state = &trainer->watch.plateau;
+        const double *value = trainer->schedule.value;
+        const uint64_t reductions = state->reductions;
+        *state =
+            bp_plateau_observe(*state, value, metrics->value[(size_t)value[BP_PLATEAU_METRIC]]);
+        verdict.rate_reduced = state->reductions > reductions;
+    }
+    if (trainer->early_stopping.member) {
+        bp_early_stopping_state *state = &trainer->watch.early_stopping;
+        const double *value = trainer->early_stopping.value;
+        *state = bp_early_stopping_observe(
+            *state, value, metrics->value[(size_t)value[BP_EARLY_STOPPING_METRIC]], position->step);
+        verdict.new_best = state->waited == 0;
+        verdict.stop = state->stopped != 0;
+        if (verdict.new_best && trainer->best_weights)
+            memcpy(trainer->best_weights, trainer->update.theta,
+                   trainer->update.count * trainer->kernels->real_size);
+    }
+    return verdict;
+}
+
+bp_watch_state bp_trainer_watch_state(const bp_trainer *trainer)
+{
+    return trainer->watch;
+}
+
+bool bp_trainer_restore_best(bp_trainer *trainer)
+{
+    if (!trainer->best_weights || !trainer->watch.early_stopping.started)
+        return false;
+    memcpy(trainer->update.theta, trainer->best_weights,
+           trainer->update.count * trainer->kernels->real_size);
+    bp_network_parameters_changed(trainer->network);
+    return true;
 }
 
 bp_evaluation bp_trainer_evaluate(bp_trainer *trainer, const bp_examples *examples)

@@ -1,99 +1,237 @@
 #include "core/training/update.h"
 
 #include <math.h>
+#include <string.h>
 
-/* Elements of a block: a function of nothing, so that the same sums come out for any number of
- * threads; 64 KiB of floats, which stay in a core's own cache between the passes of a step. */
-enum { BLOCK_ELEMENTS = 16384 };
+#include "core/training/penalty.h"
+
+/* Of a block's old values, kept while the block is updated to see how far it moves. */
+enum { KEPT_BYTES = 8192 };
+
+/* Rows are projected in tasks of about this many elements. */
+enum { PROJECT_ELEMENTS = 16384 };
 
 typedef struct update_job {
-    const bp_update *update;
-    const double *scalar;
+    bp_update *update;
+    double *squares; /* per block, or NULL */
+    double *finite;  /* per block */
+    double factor;   /* for the gradient */
+    bool measure;
 } update_job;
 
-static size_t block_count(size_t count)
+static void *at(void *array, const bp_update *update, size_t element)
 {
-    return count / BLOCK_ELEMENTS + (count % BLOCK_ELEMENTS != 0);
+    return (unsigned char *)array + element * update->kernels->real_size;
 }
 
-static size_t block_size(const bp_update *update, size_t index)
-{
-    const size_t left = update->count - index * BLOCK_ELEMENTS;
-    return left < BLOCK_ELEMENTS ? left : BLOCK_ELEMENTS;
-}
-
-static size_t block_offset_bytes(const bp_update *update, size_t index)
-{
-    return index * BLOCK_ELEMENTS * update->kernels->real_size;
-}
-
-static const void *block_gradient(const bp_update *update, size_t index)
-{
-    return (const unsigned char *)update->gradient + block_offset_bytes(update, index);
-}
-
-void bp_update_plan(bp_update *update, bp_arena *arena)
+void bp_update_plan(bp_update *update, bp_arena *arena, const bp_network_size *size)
 {
     for (size_t slot = 0; slot < update->optimizer->slot_count; slot++)
         update->slot[slot] = bp_arena_take(arena, update->count, update->kernels->real_size);
-    update->partial = bp_arena_take(arena, block_count(update->count), sizeof *update->partial);
+    bp_segments_plan(&update->segments, arena, size);
+    const size_t blocks = bp_segments_most_blocks(size);
+    update->length = bp_arena_take(arena, blocks, sizeof *update->length);
+    update->moved = bp_arena_take(arena, blocks, sizeof *update->moved);
 }
 
-static void finite_block(void *argument, size_t index)
+void bp_update_bind(bp_update *update, bp_network *network)
 {
-    const bp_update *update = ((const update_job *)argument)->update;
-    update->partial[index] =
-        update->kernels->all_finite(block_gradient(update, index), block_size(update, index));
+    update->theta = bp_network_parameters(network);
+    update->gradient = bp_network_gradients(network);
+    bp_segments_cut(&update->segments, network);
 }
 
-bool bp_update_is_finite(const bp_update *update, const bp_parallel *parallel)
+/* ---- the gradient ---- */
+
+static void gradient_block(void *argument, size_t index)
 {
-    const size_t blocks = block_count(update->count);
-    update_job job = {.update = update};
-    bp_parallel_for(parallel, finite_block, &job, blocks);
+    const update_job *job = argument;
+    bp_update *update = job->update;
+    const bp_block *block = &update->segments.block[index];
+    const void *gradient = at(update->gradient, update, block->offset);
+    bp_penalty_add_gradient(&update->segments, update->kernels, update->regularizers,
+                            update->regularizer_count, block, update->gradient, update->theta);
+    job->finite[index] = update->kernels->all_finite(gradient, block->count);
+    if (job->squares)
+        job->squares[index] = update->kernels->sum_squares(gradient, block->count);
+}
+
+static void shrink_block(void *argument, size_t index)
+{
+    const update_job *job = argument;
+    bp_update *update = job->update;
+    const bp_block *block = &update->segments.block[index];
+    void *gradient = at(update->gradient, update, block->offset);
+    update->kernels->scale(gradient, job->factor, block->count);
+    job->squares[index] = update->kernels->sum_squares(gradient, block->count);
+}
+
+static double total(const double *partial, size_t count)
+{
+    double sum = 0;
+    for (size_t index = 0; index < count; index++)
+        sum += partial[index];
+    return sum;
+}
+
+/* A finite gradient whose squares overflow is clipped all the same: shrunk by a power of 2 first.
+ * Returns the squares of what is left in the gradient. */
+static double shrink(update_job *job, const bp_parallel *parallel)
+{
+    const bp_segments *segments = &job->update->segments;
+    job->factor = job->update->kernels->dtype == BP_FLOAT32 ? 0x1p-80 : 0x1p-530;
+    bp_parallel_for(parallel, shrink_block, job, segments->block_count);
+    return total(job->squares, segments->block_count);
+}
+
+bp_gradient_facts bp_update_gradient(bp_update *update, const bp_parallel *parallel, bool measure)
+{
+    bp_segments *segments = &update->segments;
+    const size_t blocks = segments->block_count;
+    const bool wants_norm = measure || update->clip_norm > 0;
+    bp_gradient_facts facts = {.penalty = NAN, .norm = NAN, .factor = 1, .finite = true};
+    parallel = bp_segments_parallel(segments, parallel);
+    const double penalty =
+        bp_penalty_prepare(segments, update->kernels, parallel, update->theta, update->regularizers,
+                           update->regularizer_count, measure);
+    if (measure)
+        facts.penalty = penalty;
+
+    update_job job = {.update = update,
+                      .squares = wants_norm ? update->length : NULL,
+                      .finite = segments->partial};
+    bp_parallel_for(parallel, gradient_block, &job, blocks);
     for (size_t index = 0; index < blocks; index++)
-        if (update->partial[index] == 0)
-            return false;
-    return true;
+        facts.finite &= job.finite[index] != 0;
+    if (!wants_norm || !facts.finite)
+        return facts;
+    double left = sqrt(total(job.squares, blocks));
+    facts.norm = left;
+    if (update->clip_norm > 0 && isinf(left)) {
+        left = sqrt(shrink(&job, parallel));
+        facts.norm = left / job.factor;
+        facts.factor = update->clip_norm / left;
+    } else if (update->clip_norm > 0 && left > update->clip_norm)
+        facts.factor = update->clip_norm / left;
+    return facts;
 }
 
-static void square_block(void *argument, size_t index)
+/* ---- the update ---- */
+
+/* Updates count elements from `offset`. */
+static void update_elements(const bp_update *update, const bp_segment *segment, size_t offset,
+                            size_t count)
 {
-    const bp_update *update = ((const update_job *)argument)->update;
-    update->partial[index] =
-        update->kernels->sum_squares(block_gradient(update, index), block_size(update, index));
+    void *slot[BP_SLOT_LIMIT] = {NULL};
+    for (size_t i = 0; i < update->optimizer->slot_count; i++)
+        slot[i] = at(update->slot[i], update, offset);
+    update->optimizer->update(at(update->theta, update, offset),
+                              at(update->gradient, update, offset), slot, count, segment->scalar);
 }
 
-double bp_update_norm(const bp_update *update, const bp_parallel *parallel)
+/* The same in small runs, whose old values are kept to see how far they move. */
+static void update_measured(const bp_update *update, size_t index)
 {
-    const size_t blocks = block_count(update->count);
-    update_job job = {.update = update};
-    bp_parallel_for(parallel, square_block, &job, blocks);
-    double squares = 0;
-    for (size_t index = 0; index < blocks; index++)
-        squares += update->partial[index];
-    return sqrt(squares);
+    const bp_kernels *kernels = update->kernels;
+    const bp_block *block = &update->segments.block[index];
+    const size_t run = KEPT_BYTES / kernels->real_size;
+    _Alignas(BP_ALIGNMENT) unsigned char kept[KEPT_BYTES];
+    double length = 0, moved = 0;
+    for (size_t first = 0; first < block->count; first += run) {
+        const size_t left = block->count - first, count = left < run ? left : run;
+        const void *theta = at(update->theta, update, block->offset + first);
+        memcpy(kept, theta, count * kernels->real_size);
+        length += kernels->sum_squares(kept, count);
+        update_elements(update, &update->segments.segment[block->segment], block->offset + first,
+                        count);
+        kernels->axpy(kept, -1, theta, count);
+        moved += kernels->sum_squares(kept, count);
+    }
+    update->length[index] = length;
+    update->moved[index] = moved;
 }
 
 static void apply_block(void *argument, size_t index)
 {
     const update_job *job = argument;
     const bp_update *update = job->update;
-    const size_t offset = block_offset_bytes(update, index);
-    void *slot[BP_SLOT_LIMIT] = {NULL};
-    for (size_t i = 0; i < update->optimizer->slot_count; i++)
-        slot[i] = (unsigned char *)update->slot[i] + offset;
-    update->optimizer->update((unsigned char *)update->theta + offset,
-                              block_gradient(update, index), slot, block_size(update, index),
-                              job->scalar);
+    const bp_block *block = &update->segments.block[index];
+    const bp_segment *segment = &update->segments.segment[block->segment];
+    if (job->factor != 1)
+        update->kernels->scale(at(update->gradient, update, block->offset), job->factor,
+                               block->count);
+    if (job->measure && segment->is_weight)
+        update_measured(update, index);
+    else
+        update_elements(update, segment, block->offset, block->count);
+}
+
+typedef struct project_job {
+    const bp_update *update;
+    const bp_regularizer *regularizer;
+    const double *value;
+    const bp_segment *segment;
+    size_t rows; /* of a task */
+} project_job;
+
+static void project_rows(void *argument, size_t index)
+{
+    const project_job *job = argument;
+    const bp_segment *segment = job->segment;
+    const size_t first = index * job->rows, left = segment->rows - first;
+    job->regularizer->project(
+        at(job->update->theta, job->update, segment->offset + first * segment->columns),
+        left < job->rows ? left : job->rows, segment->columns, job->value);
+}
+
+static void project(const bp_update *update, const bp_parallel *parallel)
+{
+    for (size_t i = 0; i < update->regularizer_count; i++) {
+        const bp_choice *choice = &update->regularizers[i];
+        project_job job = {.update = update,
+                           .regularizer = update->kernels->regularizers[choice->member->index],
+                           .value = choice->value};
+        for (size_t index = 0; job.regularizer->project && index < update->segments.segment_count;
+             index++) {
+            const bp_segment *segment = &update->segments.segment[index];
+            if (!segment->is_weight)
+                continue;
+            job.segment = segment;
+            job.rows =
+                segment->columns < PROJECT_ELEMENTS ? PROJECT_ELEMENTS / segment->columns : 1;
+            bp_parallel_for(parallel, project_rows, &job,
+                            (segment->rows + job.rows - 1) / job.rows);
+        }
+    }
 }
 
 void bp_update_apply(bp_update *update, const bp_parallel *parallel, double learning_rate,
-                     uint64_t t)
+                     uint64_t t, const bp_gradient_facts *facts, bool measure)
 {
-    double scalar[BP_STEP_SCALAR_LIMIT] = {0};
-    const bp_update_context context = {.learning_rate = learning_rate, .t = t, .is_weight = true};
-    update->optimizer->prepare(scalar, update->choice.value, &context);
-    update_job job = {.update = update, .scalar = scalar};
-    bp_parallel_for(parallel, apply_block, &job, block_count(update->count));
+    bp_segments *segments = &update->segments;
+    parallel = bp_segments_parallel(segments, parallel);
+    for (size_t index = 0; index < segments->segment_count; index++) {
+        bp_segment *segment = &segments->segment[index];
+        bp_update_context context = {
+            .learning_rate = learning_rate, .t = t, .is_weight = segment->is_weight};
+        if (update->fan_in_scaled && segment->is_weight)
+            context.learning_rate /= sqrt((double)segment->columns);
+        update->optimizer->prepare(segment->scalar, update->choice.value, &context);
+    }
+    update_job job = {.update = update, .factor = facts->factor, .measure = measure};
+    bp_parallel_for(parallel, apply_block, &job, segments->block_count);
+    project(update, parallel);
+}
+
+double bp_update_ratio(const bp_update *update, size_t layer)
+{
+    double length = 0, moved = 0;
+    for (size_t index = 0; index < update->segments.segment_count; index++) {
+        const bp_segment *segment = &update->segments.segment[index];
+        if (segment->layer != layer || !segment->is_weight)
+            continue;
+        length += bp_segment_total(&update->segments, update->length, index);
+        moved += bp_segment_total(&update->segments, update->moved, index);
+    }
+    return length > 0 ? sqrt(moved / length) : NAN;
 }

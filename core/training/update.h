@@ -1,35 +1,52 @@
-/* The last part of a step: is the gradient finite, how long is it, and the optimiser's update, over
- * the whole parameter block in fixed blocks of elements. */
+/* The last part of a step, in its order: penalties' gradients, clipping, the optimiser with what it
+ * does of decay, projections; over the whole parameter block in fixed blocks of elements. */
 #ifndef BP_CORE_TRAINING_UPDATE_H
 #define BP_CORE_TRAINING_UPDATE_H
 
-#include "core/base/arena.h"
-#include "core/base/parallel.h"
-#include "core/kernel/kernels.h"
+#include "core/training/segment.h"
 
 typedef struct bp_update {
     const bp_kernels *kernels;
     const bp_optimizer *optimizer;
-    bp_choice choice;
-    size_t count; /* elements of the parameter block */
+    bp_choice choice; /* of the optimiser */
+    size_t regularizer_count;
+    bp_choice regularizers[BP_REGULARIZER_LIMIT];
+    double clip_norm;   /* c; 0: none */
+    bool fan_in_scaled; /* α / √columns for each weight tensor */
+    size_t count;       /* elements of the parameter block */
     void *theta;
-    const void *gradient;
+    void *gradient;
     void *slot[BP_SLOT_LIMIT];
-    double *partial; /* one per block of elements */
+    bp_segments segments;
+    double *length, *moved; /* (segments.block_count) Σ θ² and Σ Δθ² of a measured update */
 } bp_update;
 
-/* Takes slots (zeroed) and partial sums for `count` parameters from the arena. kernels, optimizer
- * and count are set by the caller before. */
-void bp_update_plan(bp_update *update, bp_arena *arena);
+/* What bp_update_gradient finds. */
+typedef struct bp_gradient_facts {
+    double penalty; /* Σ over regularisers and weight tensors; NaN unless measured */
+    double
+        norm; /* Euclidean, penalties included, before clipping; NaN unless measured or clipped */
+    double factor; /* what clipping multiplies every element by; bp_update_apply does it */
+    bool finite;   /* every element is */
+} bp_gradient_facts;
 
-/* Whether every element of the gradient is finite. */
-bool bp_update_is_finite(const bp_update *update, const bp_parallel *parallel);
+/* Takes slots (zeroed) and the cut into blocks for a network of this size from the arena. kernels,
+ * optimizer and count are set by the caller before. */
+void bp_update_plan(bp_update *update, bp_arena *arena, const bp_network_size *size);
 
-/* Euclidean norm of the gradient, summed block by block in order. */
-double bp_update_norm(const bp_update *update, const bp_parallel *parallel);
+/* Ties a planned update to its network. */
+void bp_update_bind(bp_update *update, bp_network *network);
 
-/* θ ← update(θ, g) at the scheduled learning rate; t counts finished updates. */
+/* Adds the penalties' gradients to the data's and looks at the sum. Allocates nothing. */
+bp_gradient_facts bp_update_gradient(bp_update *update, const bp_parallel *parallel, bool measure);
+
+/* θ ← update(θ, g) at the scheduled learning rate, then projections. t counts finished updates. The
+ * gradient must be finite. measure: for bp_update_ratio. Allocates nothing. */
 void bp_update_apply(bp_update *update, const bp_parallel *parallel, double learning_rate,
-                     uint64_t t);
+                     uint64_t t, const bp_gradient_facts *facts, bool measure);
+
+/* ‖Δθ‖/‖θ‖ over the weight tensors of a layer in the last measured update: Δθ is what the optimiser
+ * did, decay included, projections not; θ is before it. NaN without weights or where they are 0. */
+double bp_update_ratio(const bp_update *update, size_t layer);
 
 #endif

@@ -93,21 +93,41 @@ static fixture *fixture_of(bool shuffle, const char *loss)
     return &f;
 }
 
+/* Whatever a step or the end of an epoch can do besides. */
+static void ask_for_everything(bp_training_spec *spec)
+{
+    static const char *const names[] = {"l2", "l1", "frobenius", "max_norm"};
+    spec->regularizer_count = BP_REGULARIZER_LIMIT;
+    for (size_t i = 0; i < BP_REGULARIZER_LIMIT; i++)
+        spec->regularizers[i] = support_choice_of(&bp_regularizer_family, names[i], 0.5);
+    spec->clip_norm = 0.1;
+    spec->early_stopping = support_choice(&bp_stopping_family, "early_stopping");
+    spec->early_stopping.value[BP_EARLY_STOPPING_PATIENCE] = 1000;
+    spec->schedule = support_choice(&bp_schedule_family, "plateau");
+    spec->schedule.value[BP_SCHEDULE_FAN_IN_SCALED] = 1;
+}
+
 static void test_step_and_evaluation(void **state)
 {
     (void)state;
     const char *const losses[] = {"softmax_cross_entropy", "mean_squared_error"};
-    for (size_t which = 0; which < 4; which++) {
-        fixture *f = fixture_of(which % 2, losses[which / 2]);
+    for (size_t which = 0; which < 8; which++) {
+        fixture *f = fixture_of(which % 2, losses[which / 2 % 2]);
+        if (which >= 4)
+            ask_for_everything(&f->spec);
         bp_trainer *trainer = NULL;
         start_counting();
         assert_int_equal(bp_trainer_create(&trainer, &f->spec, &f->examples, NULL, NULL), BP_OK);
         assert_true(call_count > 0); /* the counters count */
         start_counting();
         bp_step_report report;
-        for (size_t step = 0; step < 100; step++)
+        for (size_t step = 0; step < 100; step++) {
             bp_trainer_step(trainer, step % 2, &report);
+            if (step % 4 == 3) /* the end of an epoch */
+                bp_trainer_epoch_end(trainer, &(bp_epoch_metrics){.value = {0}});
+        }
         bp_trainer_evaluate(trainer, &f->examples);
+        assert_int_equal(bp_trainer_restore_best(trainer), which >= 4);
         assert_int_equal(call_count, 0);
         assert_int_equal(free_count, 0);
         assert_true(report.finite);
@@ -138,10 +158,12 @@ static void test_prediction(void **state)
 static void test_measured_is_allocated(void **state)
 {
     (void)state;
-    for (size_t which = 0; which < 8; which++) {
+    for (size_t which = 0; which < 16; which++) {
         fixture *f =
             fixture_of(which & 1, which & 2 ? "softmax_cross_entropy" : "mean_squared_error");
         f->spec.network.keep_z = which & 4;
+        if (which & 8)
+            ask_for_everything(&f->spec);
         size_t bytes;
         bp_network_size size;
         bp_trainer *trainer = NULL;

@@ -16,8 +16,38 @@
  * that fill no tile. */
 enum { ROWS = 200, IN = 784, HIDDEN = 257, OUT = 10, BATCH = 64, STEPS = 30, THREADS = 4 };
 
+/* Whatever a step can do besides: regularisers, clipping, rates by fan-in, decay. */
+static void ask_for_everything(bp_training_spec *spec)
+{
+    static const char *const names[] = {"l2", "l1", "frobenius", "max_norm"};
+    static const double values[] = {1e-3, 1e-4, 1e-2, 0.9};
+    spec->regularizer_count = BP_REGULARIZER_LIMIT;
+    for (size_t i = 0; i < BP_REGULARIZER_LIMIT; i++)
+        spec->regularizers[i] = support_choice_of(&bp_regularizer_family, names[i], values[i]);
+    spec->clip_norm = 0.1;
+    spec->optimizer = support_choice(&bp_optimizer_family, "adam");
+    spec->optimizer.value[5] = 0.01; /* weight_decay */
+    spec->schedule.value[BP_SCHEDULE_FAN_IN_SCALED] = 1;
+}
+
+enum { MEASURES = 7 }; /* doubles that a measured step gives */
+
+static void measures(double *out, const bp_step_report *report, const bp_trainer *trainer)
+{
+    const bp_diagnosis *layer = bp_trainer_diagnosis(trainer);
+    const double all[MEASURES] = {report->loss,
+                                  report->gradient_norm,
+                                  report->penalty,
+                                  layer[0].update_ratio,
+                                  layer[1].update_ratio,
+                                  layer[0].dead_share,
+                                  layer[0].saturated_share};
+    memcpy(out, all, sizeof all);
+}
+
+/* The weights of a run and, behind them, what each step measured. */
 static void *trained(size_t *bytes, bp_dtype dtype, bp_isa isa, const bp_parallel *parallel,
-                     const char *activation)
+                     const char *activation, bool everything)
 {
     const bp_layer_spec layers[] = {support_dense(HIDDEN, activation),
                                     support_dense(OUT, "softmax")};
@@ -31,6 +61,9 @@ static void *trained(size_t *bytes, bp_dtype dtype, bp_isa isa, const bp_paralle
         .shuffle = true};
     spec.network.dtype = dtype;
     spec.network.isa = isa;
+    if (everything)
+        ask_for_everything(&spec);
+    double measured[STEPS][MEASURES];
     void *features = malloc((size_t)ROWS * IN * bp_dtype_size(dtype));
     assert_non_null(features);
     int32_t label[ROWS];
@@ -43,12 +76,15 @@ static void *trained(size_t *bytes, bp_dtype dtype, bp_isa isa, const bp_paralle
         bp_step_report report;
         bp_trainer_step(trainer, true, &report);
         assert_true(report.finite);
+        measures(measured[step], &report, trainer);
     }
     bp_network *network = bp_trainer_network(trainer);
-    *bytes = bp_network_block_count(network) * bp_dtype_size(dtype);
-    void *weights = malloc(*bytes);
+    const size_t block_bytes = bp_network_block_count(network) * bp_dtype_size(dtype);
+    *bytes = block_bytes + sizeof measured;
+    unsigned char *weights = malloc(*bytes);
     assert_non_null(weights);
-    memcpy(weights, bp_network_parameters(network), *bytes);
+    memcpy(weights, bp_network_parameters(network), block_bytes);
+    memcpy(weights + block_bytes, measured, sizeof measured);
     bp_trainer_free(trainer);
     free(features);
     return weights;
@@ -57,13 +93,15 @@ static void *trained(size_t *bytes, bp_dtype dtype, bp_isa isa, const bp_paralle
 static void test_threads(void **state)
 {
     (void)state;
-    for (bp_dtype dtype = BP_FLOAT32; dtype <= BP_FLOAT64; dtype++) {
+    for (size_t which = 0; which < 4; which++) {
+        const bp_dtype dtype = which % 2 ? BP_FLOAT64 : BP_FLOAT32;
+        const bool everything = which / 2;
         size_t bytes;
-        void *alone = trained(&bytes, dtype, bp_isa_detect(), NULL, "relu");
+        void *alone = trained(&bytes, dtype, bp_isa_detect(), NULL, "relu", everything);
         for (size_t threads = 2; threads <= THREADS; threads *= 2) {
             support_pool *pool = support_pool_open(threads);
             const bp_parallel parallel = support_pool_parallel(pool);
-            void *together = trained(&bytes, dtype, bp_isa_detect(), &parallel, "relu");
+            void *together = trained(&bytes, dtype, bp_isa_detect(), &parallel, "relu", everything);
             assert_true(support_pool_run_count(pool) >= STEPS);
             assert_memory_equal(alone, together, bytes);
             free(together);
@@ -78,21 +116,21 @@ static void test_instruction_sets(void **state)
     (void)state;
     size_t compared = 0;
     for (bp_dtype dtype = BP_FLOAT32; dtype <= BP_FLOAT64; dtype++)
-        for (size_t which = 0; which < 2; which++) {
-            const char *activation = which ? "tanh" : "relu";
+        for (size_t which = 0; which < 3; which++) {
+            const char *activation = which % 2 ? "tanh" : "relu";
             size_t bytes;
-            void *best = trained(&bytes, dtype, bp_isa_detect(), NULL, activation);
+            void *best = trained(&bytes, dtype, bp_isa_detect(), NULL, activation, which == 2);
             for (bp_isa isa = BP_ISA_BASELINE; isa < bp_isa_detect(); isa++) {
                 if (!bp_kernels_get(dtype, isa))
                     continue;
-                void *other = trained(&bytes, dtype, isa, NULL, activation);
+                void *other = trained(&bytes, dtype, isa, NULL, activation, which == 2);
                 assert_memory_equal(best, other, bytes);
                 free(other);
                 compared++;
             }
             free(best);
         }
-    print_message("%s against %zu others\n", bp_isa_name(bp_isa_detect()), compared / 4);
+    print_message("%s against %zu others\n", bp_isa_name(bp_isa_detect()), compared / 6);
 }
 
 int main(void)

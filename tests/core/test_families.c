@@ -12,10 +12,11 @@
 #include "core/initializer/initializer.h"
 #include "core/kernel/kernels.h"
 #include "core/schedule/schedule.h"
+#include "core/training/early_stopping.h"
 
-static const bp_family *const families[] = {&bp_activation_family, &bp_loss_family,
-                                            &bp_optimizer_family, &bp_schedule_family,
-                                            &bp_initializer_family};
+static const bp_family *const families[] = {
+    &bp_activation_family,  &bp_loss_family,        &bp_optimizer_family, &bp_schedule_family,
+    &bp_initializer_family, &bp_regularizer_family, &bp_stopping_family};
 enum { FAMILY_COUNT = sizeof families / sizeof *families };
 
 static void assert_json_name(const char *name)
@@ -122,6 +123,9 @@ static void variants_agree_with_the_families(void **state)
             for (size_t i = 0; i < BP_OPTIMIZER_COUNT; i++)
                 assert_string_equal(kernels->optimizers[i]->member.name,
                                     bp_optimizer_family.members[i]->name);
+            for (size_t i = 0; i < BP_REGULARIZER_COUNT; i++)
+                assert_string_equal(kernels->regularizers[i]->member.name,
+                                    bp_regularizer_family.members[i]->name);
         }
 }
 

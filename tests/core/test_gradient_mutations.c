@@ -30,6 +30,7 @@ static const bp_kernels *true_table(void)
 
 static const double class_weight[OUT] = {1, 2.5, 0.5};
 static bool weigh_classes;
+static bp_choice regularizer; /* no member: none */
 
 /* How many gradients the check finds wrong. */
 static size_t failures(const char *hidden, const char *last, const char *loss)
@@ -48,8 +49,11 @@ static size_t failures(const char *hidden, const char *last, const char *loss)
     support_values(t, BP_FLOAT64, ROWS * OUT, 2);
     support_labels(label, ROWS, bp_loss_shown_width(record, out), 3);
     const bp_targets targets = {.label = label, .value = t};
-    const bp_check_spec check = {
-        .difference = BP_DIFFERENCE_CENTRAL, .epsilon = 1e-5, .max_elements = SIZE_MAX};
+    const bp_check_spec check = {.difference = BP_DIFFERENCE_CENTRAL,
+                                 .epsilon = 1e-5,
+                                 .max_elements = SIZE_MAX,
+                                 .regularizer_count = regularizer.member != NULL,
+                                 .regularizers = {regularizer}};
     bp_check_report reports[4];
     assert_int_equal(bp_gradient_check(reports, network, x, ROWS, &targets, &check, NULL), BP_OK);
     size_t failed = 0;
@@ -310,12 +314,74 @@ static void test_kinks(void **state)
     replacement = NULL;
 }
 
+/* ---- regularisers ---- */
+
+static const bp_regularizer *changed_regularizer; /* the true one */
+
+static void penalty_gradient_forgotten(void *gradient, const void *w, size_t count, double slope)
+{
+    (void)gradient;
+    (void)w;
+    (void)count;
+    (void)slope;
+}
+
+static void penalty_gradient_scaled(void *gradient, const void *w, size_t count, double slope)
+{
+    changed_regularizer->add_gradient(gradient, w, count, slope * (1 + 1e-5));
+}
+
+/* As the tools do that print ½λ. */
+static void penalty_gradient_halved(void *gradient, const void *w, size_t count, double slope)
+{
+    changed_regularizer->add_gradient(gradient, w, count, slope / 2);
+}
+
+static void penalty_gradient_without_first(void *gradient, const void *w, size_t count,
+                                           double slope)
+{
+    changed_regularizer->add_gradient((double *)gradient + 1, (const double *)w + 1, count - 1,
+                                      slope);
+}
+
+static void test_regularizers(void **state)
+{
+    (void)state;
+    void (*const wrong[])(void *, const void *, size_t,
+                          double) = {penalty_gradient_forgotten, penalty_gradient_scaled,
+                                     penalty_gradient_halved, penalty_gradient_without_first};
+    bp_kernels mutant = *true_table();
+    const bp_regularizer *regularizers[BP_REGULARIZER_COUNT];
+    mutant.regularizers = regularizers;
+    size_t penalties = 0;
+    for (size_t index = 0; index < BP_REGULARIZER_COUNT; index++) {
+        memcpy(regularizers, true_table()->regularizers, sizeof regularizers);
+        changed_regularizer = regularizers[index];
+        bp_regularizer changed = *changed_regularizer;
+        regularizers[index] = &changed;
+        regularizer = (bp_choice){.member = &changed.member, .value = {0.3}};
+        replacement = &mutant;
+        assert_int_equal(failures("tanh", "identity", "mean_squared_error"), 0);
+        if (!changed.add_gradient) /* a projection has no part in J */
+            continue;
+        penalties++;
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+            changed.add_gradient = wrong[i];
+            assert_true(failures("tanh", "identity", "mean_squared_error") > 0);
+        }
+    }
+    assert_int_equal(penalties, 3);
+    regularizer.member = NULL;
+    replacement = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_wrong), cmocka_unit_test(test_dense),
         cmocka_unit_test(test_activations),   cmocka_unit_test(test_losses),
         cmocka_unit_test(test_class_weights), cmocka_unit_test(test_kinks),
+        cmocka_unit_test(test_regularizers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Every activation under every loss at several depths: gradients against differences. */
+/* Every activation under every loss at several depths, and with every regulariser: gradients against
+ * differences. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,8 +21,9 @@ typedef struct totals {
 /* Weighed classes are checked with everything else: rows of weight 1 are among them. */
 static const double class_weight[OUT] = {1, 2.5, 0.5};
 
+/* regularizer: NULL: none. */
 static totals check(const bp_layer_spec *layers, size_t depth, const char *loss,
-                    bp_difference difference, double epsilon)
+                    const bp_member *regularizer, bp_difference difference, double epsilon)
 {
     bp_network_spec spec = support_network_spec(layers, depth, IN, ROWS, loss);
     spec.keep_z = true;
@@ -35,8 +37,11 @@ static totals check(const bp_layer_spec *layers, size_t depth, const char *loss,
     const bp_loss *record = bp_loss_of(spec.loss.member);
     support_labels(label, ROWS, bp_loss_shown_width(record, bp_loss_output_width(record, OUT)), 3);
     const bp_targets targets = {.label = label, .value = t};
-    const bp_check_spec check_spec = {
-        .difference = difference, .epsilon = epsilon, .max_elements = SIZE_MAX};
+    const bp_check_spec check_spec = {.difference = difference,
+                                      .epsilon = epsilon,
+                                      .max_elements = SIZE_MAX,
+                                      .regularizer_count = regularizer != NULL,
+                                      .regularizers = {{.member = regularizer, .value = {0.3}}}};
     bp_check_report reports[2 * DEPTH_LIMIT];
     assert_int_equal(bp_gradient_check(reports, network, x, ROWS, &targets, &check_spec, NULL),
                      BP_OK);
@@ -48,8 +53,9 @@ static totals check(const bp_layer_spec *layers, size_t depth, const char *loss,
         sum.failed += report->failed;
         sum.judged_relative += report->judged_relative;
         if (report->failed)
-            print_message("%s, %zu layers, %s: %s[%zu] analytic %.17g numerical %.17g\n",
+            print_message("%s, %zu layers, %s, %s: %s[%zu] analytic %.17g numerical %.17g\n",
                           layers[depth - 1].activation.member->name, depth, loss,
+                          regularizer ? regularizer->name : "free",
                           bp_network_tensor(network, index).name, report->worst_index,
                           report->worst_analytic, report->worst_numerical);
     }
@@ -86,7 +92,15 @@ static totals check_all(bp_difference difference, double epsilon)
                     for (size_t i = 0; i < depth; i++)
                         layers[i] = support_dense(HIDDEN, inner);
                     layers[depth - 1] = support_dense(bp_loss_output_width(loss, OUT), outer);
-                    add(&sum, check(layers, depth, loss->member.name, difference, epsilon));
+                    for (size_t r = 0; r <= bp_regularizer_family.member_count; r++) {
+                        /* With each regulariser once per pair, at depth 2. */
+                        if (r > 0 && depth != 2)
+                            break;
+                        const bp_member *regularizer =
+                            r > 0 ? bp_regularizer_family.members[r - 1] : NULL;
+                        add(&sum, check(layers, depth, loss->member.name, regularizer, difference,
+                                        epsilon));
+                    }
                 }
     }
     print_message("%zu elements, %zu skipped at kinks, %zu judged by the relative part\n",

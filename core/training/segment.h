@@ -1,0 +1,56 @@
+/* The parameter block cut up for work on its elements: one segment for each tensor, each segment in
+ * fixed blocks. The cut depends on shapes alone, so sums over blocks, joined in order, are the same
+ * for any number of threads. Gaps between tensors belong to no segment. */
+#ifndef BP_CORE_TRAINING_SEGMENT_H
+#define BP_CORE_TRAINING_SEGMENT_H
+
+#include "core/base/arena.h"
+#include "core/base/parallel.h"
+#include "core/network/network.h"
+#include "core/regularizer/regularizer.h"
+
+/* One parameter tensor. */
+typedef struct bp_segment {
+    size_t offset, count; /* elements of the parameter block */
+    size_t rows, columns; /* as a matrix: the outermost dimension, and all others */
+    size_t layer;         /* in network.layers */
+    size_t first_block, block_count;
+    bool is_weight;
+    double sum;                          /* the last that bp_segments_sum added up */
+    double slope[BP_REGULARIZER_LIMIT];  /* of each penalty, in this step */
+    double scalar[BP_STEP_SCALAR_LIMIT]; /* of the optimiser, in this step */
+} bp_segment;
+
+/* Elements of one segment that one task works on. */
+typedef struct bp_block {
+    size_t segment;
+    size_t offset, count; /* elements of the parameter block */
+} bp_block;
+
+typedef struct bp_segments {
+    size_t segment_count, block_count;
+    bp_segment *segment; /* (segment_count) */
+    bp_block *block;     /* (block_count), segment by segment */
+    double *partial;     /* (block_count): for sums */
+} bp_segments;
+
+/* Blocks that a network of this size is cut into, at most. */
+size_t bp_segments_most_blocks(const bp_network_size *size);
+
+/* Takes memory for a network of this size from the arena. */
+void bp_segments_plan(bp_segments *segments, bp_arena *arena, const bp_network_size *size);
+
+/* Fills in what has been planned. */
+void bp_segments_cut(bp_segments *segments, bp_network *network);
+
+/* parallel, or NULL where all elements together are too few to be worth handing over. */
+const bp_parallel *bp_segments_parallel(const bp_segments *segments, const bp_parallel *parallel);
+
+/* Sets `sum` of every weight segment to what sum() gives for its blocks of theta, added in order. */
+void bp_segments_sum(bp_segments *segments, const bp_parallel *parallel, const void *theta,
+                     size_t real_size, double (*sum)(const void *w, size_t count));
+
+/* Adds up partial[] of one segment, in order. */
+double bp_segment_total(const bp_segments *segments, const double *partial, size_t segment);
+
+#endif

@@ -8,6 +8,7 @@
 
 #include "core/base/checked.h"
 #include "core/preparation/feature_statistics.h"
+#include "core/preparation/whitening.h"
 
 enum {
     READ_BYTES = 1 << 21,   /* about this much is read at once, */
@@ -172,7 +173,8 @@ static bp_status fit_passes(fitting *fit, const bp_row_source *source, bp_error 
 
 /* The numbers of the numeric feature at raw element j. */
 static bp_status finish_feature(bp_preparation *preparation, size_t numeric, const fitting *fit,
-                                size_t j, const bp_preparation_spec *spec, bp_error *error)
+                                size_t j, const bp_preparation_spec *spec, double row_count,
+                                bp_error *error)
 {
     if (fit->count[j] == 0)
         return BP_OK;
@@ -186,6 +188,9 @@ static bp_status finish_feature(bp_preparation *preparation, size_t numeric, con
     const double divisor = scaling->divisor(&feature);
     preparation->fill[numeric] = missing->fill(&feature);
     preparation->offset[numeric] = spec->center ? feature.mean : 0;
+    if (spec->whiten) /* the mean of the filled values, which is another where fill is not the mean */
+        preparation->offset[numeric] +=
+            (row_count - fit->count[j]) / row_count * (preparation->fill[numeric] - feature.mean);
     preparation->scale[numeric] = divisor != 0 ? divisor : 1;
     if (!isfinite(preparation->fill[numeric]) || !isfinite(preparation->offset[numeric]) ||
         !isfinite(preparation->scale[numeric]))
@@ -195,7 +200,7 @@ static bp_status finish_feature(bp_preparation *preparation, size_t numeric, con
 }
 
 static bp_status finish(bp_preparation *preparation, const fitting *fit,
-                        const bp_preparation_spec *spec, bp_error *error)
+                        const bp_preparation_spec *spec, size_t row_count, bp_error *error)
 {
     size_t j = 0, numeric = 0;
     for (size_t column = 0; column < spec->column_count; column++) {
@@ -204,7 +209,8 @@ static bp_status finish(bp_preparation *preparation, const fitting *fit,
             continue;
         }
         for (size_t element = 0; element < spec->columns[column].width; element++) {
-            bp_status status = finish_feature(preparation, numeric++, fit, j++, spec, error);
+            bp_status status =
+                finish_feature(preparation, numeric++, fit, j++, spec, (double)row_count, error);
             if (status != BP_OK)
                 return status;
         }
@@ -212,17 +218,25 @@ static bp_status finish(bp_preparation *preparation, const fitting *fit,
     return BP_OK;
 }
 
-static void plan_arrays(bp_preparation *preparation, bp_arena *arena)
+static void plan_arrays(bp_preparation *preparation, bp_arena *arena, bool whiten)
 {
     preparation->columns =
         bp_arena_take(arena, preparation->column_count, sizeof *preparation->columns);
     double **const arrays[] = {&preparation->fill, &preparation->offset, &preparation->scale};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         *arrays[i] = bp_arena_take(arena, preparation->numeric_width, sizeof(double));
+    if (!whiten)
+        return;
+    size_t elements;
+    if (bp_checked_multiply(&elements, preparation->numeric_width, preparation->numeric_width))
+        preparation->whitening = bp_arena_take(arena, elements, sizeof(double));
+    else
+        arena->overflow = true;
 }
 
-bp_status bp_preparation_create(bp_preparation *out, const bp_feature_column *columns,
-                                size_t column_count, bp_error *error)
+/* Widths, and the bytes of the arrays. */
+static bp_status measure(bp_preparation *out, size_t *out_bytes, const bp_feature_column *columns,
+                         size_t column_count, bool whiten, bp_error *error)
 {
     const bp_preparation_spec spec = {.column_count = column_count, .columns = columns};
     bp_preparation preparation = {.column_count = column_count};
@@ -234,13 +248,27 @@ bp_status bp_preparation_create(bp_preparation *out, const bp_feature_column *co
         if (!columns[column].categorical)
             preparation.numeric_width += columns[column].width;
     bp_arena measured = bp_arena_measure();
-    plan_arrays(&preparation, &measured);
+    plan_arrays(&preparation, &measured, whiten);
     if (measured.overflow)
         return bp_error_set(error, BP_TOO_LARGE, "/data/features", "there are too many features");
-    status = bp_arena_open(&preparation.arena, measured.used_bytes, error);
+    *out = preparation;
+    *out_bytes = measured.used_bytes;
+    return BP_OK;
+}
+
+bp_status bp_preparation_create(bp_preparation *out, const bp_feature_column *columns,
+                                size_t column_count, bool whiten, bp_error *error)
+{
+    bp_preparation preparation;
+    size_t bytes;
+    bp_status status = measure(&preparation, &bytes, columns, column_count, whiten, error);
     if (status != BP_OK)
         return status;
-    plan_arrays(&preparation, &preparation.arena);
+    status = bp_arena_open(&preparation.arena, bytes, error);
+    if (status != BP_OK)
+        return status;
+    plan_arrays(&preparation, &preparation.arena, whiten);
+    preparation.kernels = bp_kernels_get(BP_FLOAT64, bp_isa_detect());
     memcpy(preparation.columns, columns, column_count * sizeof *columns);
     for (size_t i = 0; i < preparation.numeric_width; i++)
         preparation.scale[i] = 1;
@@ -248,33 +276,89 @@ bp_status bp_preparation_create(bp_preparation *out, const bp_feature_column *co
     return BP_OK;
 }
 
+static bool needs_median(const bp_preparation_spec *spec)
+{
+    return ((const bp_missing *)spec->missing.member)->needs_median;
+}
+
+bp_status bp_preparation_measure(size_t *out_kept, size_t *out_working,
+                                 const bp_preparation_spec *spec, size_t row_count, bp_error *error)
+{
+    bp_preparation preparation;
+    size_t kept;
+    bp_status status =
+        measure(&preparation, &kept, spec->columns, spec->column_count, spec->whiten, error);
+    if (status != BP_OK)
+        return status;
+    bp_arena statistics = bp_arena_measure(), whitening = bp_arena_measure();
+    fitting fit = {.raw_width = preparation.raw_width};
+    bp_whitening_work work;
+    if (!plan_fitting(&fit, &statistics, row_count, needs_median(spec)) ||
+        (spec->whiten &&
+         !bp_whitening_plan(&work, &whitening, preparation.raw_width, preparation.numeric_width)))
+        return bp_error_set(error, BP_TOO_LARGE, "/data/features", "there are too many features");
+    /* One follows the other. */
+    *out_working =
+        statistics.used_bytes > whitening.used_bytes ? statistics.used_bytes : whitening.used_bytes;
+    *out_kept = kept;
+    return BP_OK;
+}
+
+static bp_status fit_statistics(bp_preparation *preparation, const bp_preparation_spec *spec,
+                                const bp_row_source *source, bp_error *error)
+{
+    fitting fit = {.raw_width = preparation->raw_width};
+    bp_arena arena = bp_arena_measure();
+    bp_status status;
+    if (!plan_fitting(&fit, &arena, source->row_count, needs_median(spec)))
+        return bp_error_set(error, BP_TOO_LARGE, "/data/features", "there are too many features");
+    status = bp_arena_open(&arena, arena.used_bytes, error);
+    if (status != BP_OK)
+        return status;
+    if (!plan_fitting(&fit, &arena, source->row_count, needs_median(spec)))
+        status = bp_error_set(error, BP_INTERNAL, "", "the plan of the preparation is too small");
+    if (status == BP_OK)
+        status = fit_passes(&fit, source, error);
+    if (status == BP_OK)
+        status = finish(preparation, &fit, spec, source->row_count, error);
+    bp_arena_done(&arena);
+    return status;
+}
+
+static bp_status fit_whitening(bp_preparation *preparation, const bp_preparation_spec *spec,
+                               const bp_row_source *source, bp_error *error)
+{
+    const size_t raw_width = preparation->raw_width, width = preparation->numeric_width;
+    bp_whitening_work work;
+    bp_arena arena = bp_arena_measure();
+    if (!bp_whitening_plan(&work, &arena, raw_width, width))
+        return bp_error_set(error, BP_TOO_LARGE, "/data/features", "there are too many features");
+    bp_status status = bp_arena_open(&arena, arena.used_bytes, error);
+    if (status != BP_OK)
+        return status;
+    if (!bp_whitening_plan(&work, &arena, raw_width, width))
+        status = bp_error_set(error, BP_INTERNAL, "", "the plan of the preparation is too small");
+    else
+        status = bp_whitening_fit(preparation, &work, spec->whiten_epsilon, source, error);
+    bp_arena_done(&arena);
+    return status;
+}
+
 bp_status bp_preparation_fit(bp_preparation *out, const bp_preparation_spec *spec,
                              const bp_row_source *source, bp_error *error)
 {
+    if (spec->whiten && !spec->center)
+        return bp_error_set(error, BP_INVALID, "/preprocess/whiten", "needs center");
+    if (spec->whiten && !(spec->whiten_epsilon > 0 && isfinite(spec->whiten_epsilon)))
+        return bp_error_set(error, BP_INVALID, "/preprocess/epsilon", "must be above 0");
     bp_preparation preparation;
     bp_status status =
-        bp_preparation_create(&preparation, spec->columns, spec->column_count, error);
+        bp_preparation_create(&preparation, spec->columns, spec->column_count, spec->whiten, error);
     if (status != BP_OK)
         return status;
-    const bool medians = ((const bp_missing *)spec->missing.member)->needs_median;
-    fitting fit = {.raw_width = preparation.raw_width};
-    bp_arena arena = bp_arena_measure();
-    if (!plan_fitting(&fit, &arena, source->row_count, medians)) {
-        status = bp_error_set(error, BP_TOO_LARGE, "/data/features", "there are too many features");
-        goto done;
-    }
-    status = bp_arena_open(&arena, arena.used_bytes, error);
-    if (status != BP_OK)
-        goto done;
-    if (!plan_fitting(&fit, &arena, source->row_count, medians)) {
-        status = bp_error_set(error, BP_INTERNAL, "", "the plan of the preparation is too small");
-        goto done;
-    }
-    status = fit_passes(&fit, source, error);
-    if (status == BP_OK)
-        status = finish(&preparation, &fit, spec, error);
-done:
-    bp_arena_done(&arena);
+    status = fit_statistics(&preparation, spec, source, error);
+    if (status == BP_OK && spec->whiten)
+        status = fit_whitening(&preparation, spec, source, error);
     if (status == BP_OK)
         *out = preparation;
     else
@@ -325,26 +409,36 @@ static void apply_categorical(void *out, bp_dtype dtype, double raw, size_t cate
         put(out, dtype, (size_t)raw, 1);
 }
 
+void bp_preparation_restore(const bp_preparation *preparation, double *value)
+{
+    for (size_t j = 0; j < preparation->numeric_width; j++)
+        value[j] = value[j] * preparation->scale[j] + preparation->offset[j];
+}
+
 void bp_preparation_apply(const bp_preparation *preparation, void *out, bp_dtype dtype,
                           const double *raw, size_t count)
 {
     unsigned char *to = out;
+    const double *from = raw;
     const size_t size = bp_dtype_size(dtype);
     for (size_t row = 0; row < count; row++) {
         size_t numeric = 0;
         for (size_t column = 0; column < preparation->column_count; column++) {
             const bp_feature_column *feature = &preparation->columns[column];
             if (feature->categorical) {
-                apply_categorical(to, dtype, *raw++, feature->category_count);
+                apply_categorical(to, dtype, *from++, feature->category_count);
                 to += feature->category_count * size;
                 continue;
             }
-            apply_numeric(to, dtype, raw, preparation->fill + numeric,
-                          preparation->offset + numeric, preparation->scale + numeric,
-                          feature->width);
+            if (!preparation->whitening)
+                apply_numeric(to, dtype, from, preparation->fill + numeric,
+                              preparation->offset + numeric, preparation->scale + numeric,
+                              feature->width);
             numeric += feature->width;
-            raw += feature->width;
+            from += feature->width;
             to += feature->width * size;
         }
     }
+    if (preparation->whitening)
+        bp_whitening_apply(preparation, out, dtype, raw, count);
 }

@@ -35,6 +35,8 @@ static void resolve_preparation(bp_job_work *work)
     spec->missing = draft->preprocess.missing.member
                         ? draft->preprocess.missing
                         : bp_choice_default(bp_missing_family.members[BP_MISSING_mean]);
+    spec->target_scaling =
+        bp_choice_default(bp_target_scaling_family.members[BP_TARGET_SCALING_none]);
     if (!work->features_known)
         return;
     bp_feature_column *columns = bp_job_allocate(work, spec->feature_count, sizeof *columns);
@@ -48,14 +50,20 @@ static void resolve_preparation(bp_job_work *work)
     bp_preparation_spec preparation = {.center = spec->center,
                                        .scaling = spec->scaling,
                                        .missing = spec->missing,
+                                       .whiten = spec->whiten,
+                                       .whiten_epsilon = spec->whiten_epsilon,
                                        .column_count = spec->feature_count,
                                        .columns = columns};
     bp_error error = {0};
+    size_t kept = 0, working = 0;
     if (bp_preparation_widths(&work->raw_width, &spec->input_width, &preparation, &error) !=
-        BP_OK) {
+            BP_OK ||
+        bp_preparation_measure(&kept, &working, &preparation, (size_t)work->training_rows,
+                               &error) != BP_OK) {
         work->features_known = false;
         bp_job_fault(work, error.status, "/data/features", "%s", error.message);
     }
+    work->preparation_bytes = (uint64_t)kept + working;
     free(columns);
 }
 

@@ -36,11 +36,10 @@ static byte_sum data_bytes(const bp_job_work *work)
         if (parts[part] > longest)
             longest = parts[part];
     }
-    /* Raw rows on their way through the preparation, and one column's values for medians. */
+    /* Raw rows on their way through the preparation, and the preparation itself. */
     uint64_t staged = longest < BP_STAGING_ROWS ? longest : BP_STAGING_ROWS;
     add_bytes(&sum, staged, work->raw_width, sizeof(double));
-    if (spec->missing.member->index == BP_MISSING_median)
-        add_bytes(&sum, work->training_rows, 1, sizeof(double));
+    add_bytes(&sum, work->preparation_bytes, 1, 1);
     return sum;
 }
 

@@ -58,9 +58,11 @@ typedef struct bp_job_spec {
     size_t target_width; /* regression: numbers to predict */
     bp_job_part validation, test;
 
-    bool center;
+    bool center, whiten;
+    double whiten_epsilon; /* where whitened */
     bp_choice scaling, missing;
-    size_t input_width; /* prepared */
+    bp_choice target_scaling; /* of bp_target_scaling_family; none for classes */
+    size_t input_width;       /* prepared */
 
     size_t layer_count;
     bp_layer_spec *layers; /* owned; training.network.layers points here */

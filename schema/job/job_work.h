@@ -19,6 +19,7 @@ typedef struct bp_job_work {
     bool features_known, targets_known, task_known; /* resolved without a fault */
     uint64_t training_rows, validation_rows, test_rows;
     size_t raw_width;
+    uint64_t preparation_bytes; /* fitted, and while it is fitted */
     bp_job_spec *spec;
     json_t *warnings;
 } bp_job_work;

@@ -11,6 +11,7 @@
 #include "schema/job/layer_json.h"
 #include "schema/json/choice.h"
 #include "schema/json/json_text.h"
+#include "schema/json/packed_numbers.h"
 
 /* ---- from a job ---- */
 
@@ -61,8 +62,8 @@ static bool copy_layers(bp_model_info *info, const bp_job_spec *spec)
 static bp_status copy_preparation(bp_preparation *out, const bp_preparation *preparation,
                                   bp_error *error)
 {
-    bp_status status =
-        bp_preparation_create(out, preparation->columns, preparation->column_count, error);
+    bp_status status = bp_preparation_create(out, preparation->columns, preparation->column_count,
+                                             preparation->whitening != NULL, error);
     if (status != BP_OK)
         return status;
     size_t bytes = preparation->numeric_width * sizeof(double);
@@ -70,6 +71,8 @@ static bp_status copy_preparation(bp_preparation *out, const bp_preparation *pre
         memcpy(out->fill, preparation->fill, bytes);
         memcpy(out->offset, preparation->offset, bytes);
         memcpy(out->scale, preparation->scale, bytes);
+        if (preparation->whitening)
+            memcpy(out->whitening, preparation->whitening, bytes * preparation->numeric_width);
     }
     return BP_OK;
 }
@@ -86,7 +89,8 @@ static bp_status count_parameters(bp_model_info *info, bp_error *error)
 }
 
 bp_status bp_model_info_create(bp_model_info **out, const bp_job_spec *spec,
-                               const bp_preparation *preparation, bp_error *error)
+                               const bp_preparation *preparation, const bp_preparation *target,
+                               bp_error *error)
 {
     bp_status status;
     bp_model_info *info = calloc(1, sizeof *info);
@@ -96,6 +100,9 @@ bp_status bp_model_info_create(bp_model_info **out, const bp_job_spec *spec,
     info->center = spec->center;
     info->scaling = spec->scaling;
     info->missing = spec->missing;
+    info->whiten = spec->whiten;
+    info->whiten_epsilon = spec->whiten_epsilon;
+    info->target_scaling = spec->target_scaling;
     info->dtype = spec->training.network.dtype;
     info->loss = spec->training.network.loss;
     strcpy(info->dataset_sha256, spec->dataset_sha256);
@@ -106,6 +113,8 @@ bp_status bp_model_info_create(bp_model_info **out, const bp_job_spec *spec,
         status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a model");
     else
         status = copy_preparation(&info->preparation, preparation, error);
+    if (status == BP_OK && target && target->column_count > 0)
+        status = copy_preparation(&info->target_preparation, target, error);
     if (status == BP_OK)
         status = count_parameters(info, error);
     if (status == BP_OK)
@@ -130,6 +139,7 @@ void bp_model_info_free(bp_model_info *info)
     bp_texts_free(info->target_names, info->target_count);
     bp_labels_done(&info->classes);
     bp_preparation_done(&info->preparation);
+    bp_preparation_done(&info->target_preparation);
     free(info->layers);
     json_decref(info->metrics);
     free(info);
@@ -145,6 +155,13 @@ void bp_model_info_network(bp_network_spec *out, const bp_model_info *info, bp_i
                              .layer_count = info->layer_count,
                              .layers = info->layers,
                              .loss = info->loss};
+}
+
+double bp_model_info_value(const bp_model_info *info, size_t index, double output)
+{
+    const bp_preparation *target = &info->target_preparation;
+    return target->column_count > 0 ? output * target->scale[index] + target->offset[index]
+                                    : output;
 }
 
 /* ---- the document ---- */
@@ -209,11 +226,40 @@ static json_t *layers_json(const bp_model_info *info)
 
 static json_t *preparation_json(const bp_model_info *info)
 {
-    const bp_preparation *preparation = &info->preparation;
-    return json_pack("{s:o, s:o, s:o}", "fill",
-                     bp_numbers_json(preparation->fill, preparation->numeric_width), "offset",
-                     bp_numbers_json(preparation->offset, preparation->numeric_width), "scale",
-                     bp_numbers_json(preparation->scale, preparation->numeric_width));
+    const bp_preparation *preparation = &info->preparation, *target = &info->target_preparation;
+    const size_t width = preparation->numeric_width;
+    json_t *json = json_pack("{s:o, s:o, s:o}", "fill", bp_numbers_json(preparation->fill, width),
+                             "offset", bp_numbers_json(preparation->offset, width), "scale",
+                             bp_numbers_json(preparation->scale, width));
+    bool ok = json != NULL;
+    if (preparation->whitening)
+        ok = ok &&
+             add(json, "whitening", bp_packed_numbers_json(preparation->whitening, width * width));
+    if (target->column_count > 0)
+        ok = ok &&
+             add(json, "target_offset", bp_numbers_json(target->offset, target->numeric_width)) &&
+             add(json, "target_scale", bp_numbers_json(target->scale, target->numeric_width));
+    if (ok)
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
+static json_t *preprocess_json(const bp_model_info *info)
+{
+    json_t *json =
+        json_pack("{s:b, s:o, s:b}", "center", (int)info->center, "scale",
+                  bp_choice_json(&info->scaling, BP_CHOICE_WORD), "whiten", (int)info->whiten);
+    bool ok = json != NULL;
+    if (info->whiten)
+        ok = ok && add(json, "epsilon", bp_json_real(info->whiten_epsilon));
+    ok = ok && add(json, "missing", bp_choice_json(&info->missing, BP_CHOICE_WORD));
+    if (info->task != BP_TASK_CLASSIFICATION)
+        ok = ok && add(json, "target", bp_choice_json(&info->target_scaling, BP_CHOICE_WORD));
+    if (ok)
+        return json;
+    json_decref(json);
+    return NULL;
 }
 
 json_t *bp_model_info_json(const bp_model_info *info, bool full)
@@ -232,10 +278,7 @@ json_t *bp_model_info_json(const bp_model_info *info, bool full)
                   full ? bp_labels_stored_json(&info->classes) : bp_labels_json(&info->classes));
     if (full)
         ok &= add(json, "target_width", json_integer((json_int_t)info->target_width));
-    ok &= add(json, "preprocess",
-              json_pack("{s:b, s:o, s:o}", "center", (int)info->center, "scale",
-                        bp_choice_json(&info->scaling, BP_CHOICE_WORD), "missing",
-                        bp_choice_json(&info->missing, BP_CHOICE_WORD)));
+    ok &= add(json, "preprocess", preprocess_json(info));
     if (full)
         ok &= add(json, "preparation", preparation_json(info));
     ok &= add(json, "dtype", json_string(bp_dtype_name(info->dtype)));

@@ -18,9 +18,12 @@ typedef struct bp_model_info {
     char **target_names;
     bp_labels classes;
     size_t target_width;
-    bool center;
-    bp_choice scaling, missing; /* how the preparation was fitted */
+    bool center, whiten; /* how the preparation was fitted */
+    double whiten_epsilon;
+    bp_choice scaling, missing, target_scaling;
     bp_preparation preparation; /* fitted */
+    bp_preparation
+        target_preparation; /* fitted, of the targets as one column; column_count 0: none */
     bp_dtype dtype;
     size_t layer_count;
     bp_layer_spec *layers;
@@ -30,9 +33,11 @@ typedef struct bp_model_info {
     char created[32];
 } bp_model_info;
 
-/* Takes what it needs (copies) from a job and its fitted preparation. BP_NO_MEMORY. */
+/* Takes what it needs (copies) from a job and its fitted preparations; target NULL or without columns:
+ * the targets are not scaled. BP_NO_MEMORY. */
 BP_CHECK_RESULT bp_status bp_model_info_create(bp_model_info **out, const bp_job_spec *spec,
-                                               const bp_preparation *preparation, bp_error *error);
+                                               const bp_preparation *preparation,
+                                               const bp_preparation *target, bp_error *error);
 /* full: the stored document, exact (float64 numbers round-trip); else the public one, without the
  * preparation's arrays. */
 json_t *bp_model_info_json(const bp_model_info *info, bool full);
@@ -44,6 +49,9 @@ void bp_model_info_free(bp_model_info *info);
 void bp_model_info_network(bp_network_spec *out, const bp_model_info *info, bp_isa isa,
                            size_t rows);
 
+/* A predicted number of target `index` of a regression in the target's own units. */
+double bp_model_info_value(const bp_model_info *info, size_t index, double output);
+
 /* Reads "rows" of a prediction's body into raw rows for bp_preparation_apply: each an array (the
  * flattened features) or an object (column names; a tensor nested or flat; null: missing). *out_raw is
  * allocated, (count, raw width). Faults: missing column, unknown column, unknown category, wrong
@@ -53,7 +61,7 @@ BP_CHECK_RESULT bp_status bp_predict_rows_parse(double **out_raw, size_t *out_co
                                                 const json_t *rows, size_t limit);
 
 /* The answer: {"model", "version", "classes"?, "predictions": [{"label", "probabilities"} or
- * {"value"}]}. shown: (count, output width) of info->dtype. NULL: no memory. */
+ * {"value"}]}, values in their own units. shown: (count, output width) of info->dtype. NULL: no memory. */
 json_t *bp_predict_answer_json(const bp_model_info *info, const void *shown, size_t count);
 
 #endif

@@ -11,6 +11,7 @@
 #include "schema/job/labels.h"
 #include "schema/json/choice.h"
 #include "schema/json/json_text.h"
+#include "schema/json/packed_numbers.h"
 #include "schema/model/model_info.h"
 
 static const char *const column_types[] = {"numeric", "boolean", "categorical", "tensor", NULL};
@@ -98,6 +99,45 @@ static void read_statistics(bp_stored *stored, double *out, size_t width, const 
     free(values);
 }
 
+/* The matrix of whitening. */
+static void read_whitening(bp_stored *stored, bp_preparation *preparation, const json_t *json)
+{
+    const size_t count = preparation->numeric_width * preparation->numeric_width;
+    bool fits =
+        bp_packed_numbers_read(preparation->whitening, count, json_object_get(json, "whitening"));
+    for (size_t index = 0; fits && index < count; index++)
+        fits = isfinite(preparation->whitening[index]);
+    if (!fits)
+        bp_stored_corrupt(stored);
+}
+
+static void note_failure(bp_stored *stored, const bp_error *error)
+{
+    if (error->status == BP_NO_MEMORY)
+        stored->status = BP_NO_MEMORY;
+    else
+        bp_stored_corrupt(stored);
+}
+
+static void read_target_preparation(bp_stored *stored, bp_model_info *info, const json_t *arrays)
+{
+    bp_error error = {0};
+    const bp_feature_column column = {.width = info->target_width};
+    if (info->target_scaling.member->index == BP_TARGET_SCALING_none)
+        return;
+    if (info->task != BP_TASK_REGRESSION) {
+        bp_stored_corrupt(stored);
+        return;
+    }
+    bp_preparation *target = &info->target_preparation;
+    if (bp_preparation_create(target, &column, 1, false, &error) == BP_OK) {
+        read_statistics(stored, target->offset, info->target_width, arrays, "target_offset");
+        read_statistics(stored, target->scale, info->target_width, arrays, "target_scale");
+    } else {
+        note_failure(stored, &error);
+    }
+}
+
 static void read_preparation(bp_stored *stored, bp_model_info *info, const json_t *json)
 {
     bp_feature_column *columns = bp_stored_allocate(stored, info->feature_count, sizeof *columns);
@@ -110,16 +150,18 @@ static void read_preparation(bp_stored *stored, bp_model_info *info, const json_
                                 .category_count = info->features[index].category_count};
     bp_error error = {0};
     bp_preparation *preparation = &info->preparation;
-    if (bp_preparation_create(preparation, columns, info->feature_count, &error) == BP_OK) {
+    if (bp_preparation_create(preparation, columns, info->feature_count, info->whiten, &error) ==
+        BP_OK) {
         const json_t *arrays = json_object_get(json, "preparation");
         size_t width = preparation->numeric_width;
         read_statistics(stored, preparation->fill, width, arrays, "fill");
         read_statistics(stored, preparation->offset, width, arrays, "offset");
         read_statistics(stored, preparation->scale, width, arrays, "scale");
-    } else if (error.status == BP_NO_MEMORY) {
-        stored->status = BP_NO_MEMORY;
+        if (info->whiten)
+            read_whitening(stored, preparation, arrays);
+        read_target_preparation(stored, info, arrays);
     } else {
-        bp_stored_corrupt(stored);
+        note_failure(stored, &error);
     }
     free(columns);
 }
@@ -145,6 +187,16 @@ static void read_info(bp_stored *stored, bp_model_info *info, const json_t *json
         bp_choice_parse(stored, json_object_get(preprocess, "scale"), &bp_scaling_family);
     info->missing =
         bp_choice_parse(stored, json_object_get(preprocess, "missing"), &bp_missing_family);
+    /* Members that models of the first release do not have. */
+    info->target_scaling =
+        bp_choice_default(bp_target_scaling_family.members[BP_TARGET_SCALING_none]);
+    if (json_object_get(preprocess, "target"))
+        info->target_scaling = bp_choice_parse(stored, json_object_get(preprocess, "target"),
+                                               &bp_target_scaling_family);
+    if (json_object_get(preprocess, "whiten"))
+        info->whiten = bp_stored_bool(stored, preprocess, "whiten");
+    if (info->whiten)
+        info->whiten_epsilon = bp_stored_number(stored, preprocess, "epsilon");
     info->dtype = (bp_dtype)bp_stored_name(stored, bp_dtype_names, json, "dtype");
     read_layers(stored, info, json);
     info->loss = bp_choice_parse(stored, json_object_get(json, "loss"), &bp_loss_family);

@@ -20,6 +20,20 @@ static json_t *row_json(const void *shown, bp_dtype dtype, size_t first, size_t 
     return array;
 }
 
+static json_t *values_json(const bp_model_info *info, const void *shown, size_t first)
+{
+    json_t *array = json_array();
+    for (size_t index = 0; array && index < info->target_width; index++) {
+        const double output = element(shown, info->dtype, first + index);
+        if (json_array_append_new(array, bp_json_real(bp_model_info_value(info, index, output))) !=
+            0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
 /* The label of the largest number, the first among equals. */
 static json_t *label_json(const bp_model_info *info, const void *shown, size_t first)
 {
@@ -40,8 +54,10 @@ static json_t *prediction_json(const bp_model_info *info, const void *shown, siz
     }
     size_t first = row * info->target_width;
     if (info->target_width == 1)
-        return json_pack("{s:o}", "value", bp_json_real(element(shown, info->dtype, first)));
-    return json_pack("{s:o}", "value", row_json(shown, info->dtype, first, info->target_width));
+        return json_pack(
+            "{s:o}", "value",
+            bp_json_real(bp_model_info_value(info, 0, element(shown, info->dtype, first))));
+    return json_pack("{s:o}", "value", values_json(info, shown, first));
 }
 
 json_t *bp_predict_answer_json(const bp_model_info *info, const void *shown, size_t count)

@@ -83,6 +83,7 @@ void bp_datasets_delete(bp_datasets *datasets, const char *name,
 
 typedef struct bp_job_data {
     bp_preparation preparation;
+    bp_preparation target_preparation; /* of scaled targets as one column; column_count 0: none */
     bp_examples training, validation, test; /* row_count 0: no such part */
     void *owned;                            /* what bp_job_data_done frees */
 } bp_job_data;

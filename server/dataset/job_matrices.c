@@ -1,6 +1,6 @@
 /* A job's data, in this order: open and verify the column files; say which rows belong to which part;
- * read targets and leave out or refuse rows with missing values; fit the preparation on what is left of
- * the training rows; prepare every part. Raw rows exist only a block at a time. */
+ * read targets and leave out or refuse rows with missing values; fit the preparation of features and of
+ * targets on what is left of the training rows; prepare every part. Raw rows exist only a block at a time. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -368,12 +368,75 @@ static bp_status fit(job_loader *loader, bp_preparation *out, bp_error *error)
     const bp_preparation_spec preparation = {.center = spec->center,
                                              .scaling = spec->scaling,
                                              .missing = spec->missing,
+                                             .whiten = spec->whiten,
+                                             .whiten_epsilon = spec->whiten_epsilon,
                                              .column_count = spec->feature_count,
                                              .columns = columns};
     const bp_row_source source = {
         .context = &context, .row_count = context.part->row_count, .read = read_for_fit};
     bp_status status = bp_preparation_fit(out, &preparation, &source, error);
     free(columns);
+    return status;
+}
+
+static bp_status read_targets_for_fit(void *context, double *out, size_t first, size_t count,
+                                      bp_error *error)
+{
+    const fit_context *fit = context;
+    bp_status status = poll_cancelled(fit->loader, error);
+    if (status == BP_OK)
+        status = bp_row_reader_read(fit->part->source->targets, out, fit->part->rows + first, count,
+                                    error);
+    return status;
+}
+
+static bool scales_targets(const bp_job_spec *spec)
+{
+    return spec->task == BP_TASK_REGRESSION &&
+           spec->target_scaling.member->index == BP_TARGET_SCALING_standard;
+}
+
+static bp_status fit_targets(job_loader *loader, bp_preparation *out, bp_error *error)
+{
+    if (!scales_targets(loader->spec))
+        return BP_OK;
+    fit_context context = {loader, &loader->parts[TRAINING]};
+    const bp_feature_column column = {.width = loader->spec->target_width};
+    const bp_preparation_spec preparation = {
+        .center = true,
+        .scaling = bp_choice_default(bp_scaling_family.members[BP_SCALING_standard]),
+        .missing = bp_choice_default(bp_missing_family.members[BP_MISSING_error]),
+        .column_count = 1,
+        .columns = &column};
+    const bp_row_source source = {
+        .context = &context, .row_count = context.part->row_count, .read = read_targets_for_fit};
+    bp_error fault = {.status = BP_OK};
+    bp_status status = bp_preparation_fit(out, &preparation, &source, &fault);
+    if (status == BP_NOT_FINITE)
+        return bp_error_set(error, status, "/data/target",
+                            "a target is infinite or too large to be scaled");
+    return status == BP_OK ? BP_OK : bp_error_set(error, status, fault.where, "%s", fault.message);
+}
+
+/* Reads the targets of a part once more, as float64: they are rounded once, when they are scaled. */
+static bp_status scale_targets(job_loader *loader, job_part *part,
+                               const bp_preparation *preparation, bp_error *error)
+{
+    const bp_dtype dtype = loader->spec->training.network.dtype;
+    const size_t row_bytes = preparation->prepared_width * bp_dtype_size(dtype);
+    bp_status status = BP_OK;
+    for (size_t first = 0; first < part->row_count && status == BP_OK;
+         first += loader->block_rows) {
+        const size_t left = part->row_count - first;
+        const size_t count = left < loader->block_rows ? left : loader->block_rows;
+        status = poll_cancelled(loader, error);
+        if (status == BP_OK)
+            status = bp_row_reader_read(part->source->targets, loader->block, part->rows + first,
+                                        count, error);
+        if (status == BP_OK)
+            bp_preparation_apply(preparation, (char *)part->value + first * row_bytes, dtype,
+                                 loader->block, count);
+    }
     return status;
 }
 
@@ -439,7 +502,7 @@ bp_status bp_job_data_load(bp_job_data *out, bp_datasets *datasets, const bp_job
 {
     job_loader loader = {
         .datasets = datasets, .spec = spec, .cancelled = cancelled, .context = context};
-    bp_preparation preparation = {0};
+    bp_preparation preparation = {0}, target = {0};
     owned_arrays *owned = calloc(1, sizeof *owned);
     bp_status status = owned ? open_parts(&loader, error) : no_memory(error);
     if (status == BP_OK)
@@ -458,15 +521,23 @@ bp_status bp_job_data_load(bp_job_data *out, bp_datasets *datasets, const bp_job
     }
     if (status == BP_OK)
         status = fit(&loader, &preparation, error);
-    for (size_t i = 0; i < PART_COUNT && status == BP_OK; i++)
-        if (loader.parts[i].source)
-            status = prepare(&loader, &loader.parts[i], &preparation, error);
+    if (status == BP_OK)
+        status = fit_targets(&loader, &target, error);
+    for (size_t i = 0; i < PART_COUNT && status == BP_OK; i++) {
+        if (!loader.parts[i].source)
+            continue;
+        status = prepare(&loader, &loader.parts[i], &preparation, error);
+        if (status == BP_OK && target.column_count > 0)
+            status = scale_targets(&loader, &loader.parts[i], &target, error);
+    }
     if (status == BP_OK) {
         hand_over(out, &loader, owned);
         out->preparation = preparation;
+        out->target_preparation = target;
         owned = NULL;
     } else {
         bp_preparation_done(&preparation);
+        bp_preparation_done(&target);
     }
     for (size_t i = 0; i < PART_COUNT; i++) {
         free(loader.parts[i].rows);
@@ -487,5 +558,6 @@ void bp_job_data_done(bp_job_data *data)
         free(owned->arrays[i]);
     free(owned);
     bp_preparation_done(&data->preparation);
+    bp_preparation_done(&data->target_preparation);
     *data = (bp_job_data){0};
 }

@@ -24,13 +24,14 @@ static bp_status copy_tensor(bp_stored_tensor *out, const bp_network *network, s
 }
 
 bp_status bp_job_result_create(bp_job_result **out, const bp_job_spec *spec, int64_t job,
-                               const bp_preparation *preparation, const bp_network *network,
-                               json_t *metrics, const bp_progress *progress, bp_error *error)
+                               const bp_job_data *data, const bp_network *network, json_t *metrics,
+                               const bp_progress *progress, bp_error *error)
 {
     bp_job_result *result = calloc(1, sizeof *result);
     if (!result)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for the model");
-    bp_status status = bp_model_info_create(&result->info, spec, preparation, error);
+    bp_status status = bp_model_info_create(&result->info, spec, &data->preparation,
+                                            &data->target_preparation, error);
     if (status == BP_OK) {
         result->info->job = job;
         json_decref(result->info->metrics);

@@ -3,6 +3,7 @@
 #ifndef BP_SERVER_JOB_JOB_RESULT_H
 #define BP_SERVER_JOB_JOB_RESULT_H
 
+#include "server/dataset/datasets.h"
 #include "server/job/progress_board.h"
 #include "server/store/model_store.h"
 
@@ -14,10 +15,10 @@ typedef struct bp_job_result {
     bp_progress progress;
 } bp_job_result;
 
-/* Copies the network's tensors. metrics (latest, best, train, …) is borrowed. BP_NO_MEMORY;
- * BP_NOT_FINITE when a weight is not. */
+/* Copies the network's tensors and the preparations of data. metrics (latest, best, train, …) is
+ * borrowed. BP_NO_MEMORY; BP_NOT_FINITE when a weight is not. */
 BP_CHECK_RESULT bp_status bp_job_result_create(bp_job_result **out, const bp_job_spec *spec,
-                                               int64_t job, const bp_preparation *preparation,
+                                               int64_t job, const bp_job_data *data,
                                                const bp_network *network, json_t *metrics,
                                                const bp_progress *progress, bp_error *error);
 void bp_job_result_free(bp_job_result *result); /* accepts NULL */

@@ -206,7 +206,7 @@ static bp_status conclude(bp_run *run, bp_error *error)
         status = add_evaluation(run, metrics, "test", &run->data.test, error);
     if (status == BP_OK)
         status =
-            bp_job_result_create(&run->outcome.result, run->spec, run->job, &run->data.preparation,
+            bp_job_result_create(&run->outcome.result, run->spec, run->job, &run->data,
                                  bp_trainer_network(run->trainer), metrics, &run->progress, error);
     json_decref(metrics);
     return status;

@@ -177,7 +177,7 @@ static void test_layout(void **state)
 
     /* One made from what was fitted gives the same. */
     bp_preparation again;
-    assert_int_equal(bp_preparation_create(&again, columns, 4, NULL), BP_OK);
+    assert_int_equal(bp_preparation_create(&again, columns, 4, false, NULL), BP_OK);
     double out[32];
     bp_preparation_apply(&again, out, BP_FLOAT64, raw, 1);
     assert_true(out[1] == 10 && out[5] == 7); /* as they are until told otherwise */

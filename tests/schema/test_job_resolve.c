@@ -223,8 +223,16 @@ static void test_rows_of_parts(void **state)
                        " 'test': {'dataset': 'images-test'}}, 'training': {'dtype': 'float64'}}");
     assert_int_equal(job.size.training_rows, 1000);
     assert_int_equal(job.size.test_rows, 100);
-    /* prepared features, labels, and 1000 staged rows of 16 */
-    assert_int_equal(job.size.data_bytes, 1100 * 16 * 8 + 1100 * 4 + 1000 * 16 * 8);
+    /* prepared features, labels, 1000 staged rows of 16, and the preparation */
+    const bp_feature_column pixels = {.width = 16};
+    const bp_preparation_spec preparation = {.scaling = job.spec->scaling,
+                                             .missing = job.spec->missing,
+                                             .column_count = 1,
+                                             .columns = &pixels};
+    size_t kept, working;
+    assert_int_equal(bp_preparation_measure(&kept, &working, &preparation, 1000, NULL), BP_OK);
+    assert_int_equal(job.size.data_bytes,
+                     1100 * 16 * 8 + 1100 * 4 + 1000 * 16 * 8 + kept + working);
     assert_int_equal(job.size.total_bytes, job.size.data_bytes + job.size.training_bytes);
     support_job_done(&job);
 }

@@ -44,7 +44,8 @@ static bp_model_info *make_model(const char *body_text)
             .width = job.spec->features[index].width,
             .category_count = job.spec->features[index].category_count};
     bp_preparation preparation;
-    assert_int_equal(bp_preparation_create(&preparation, columns, job.spec->feature_count, NULL),
+    assert_int_equal(bp_preparation_create(&preparation, columns, job.spec->feature_count,
+                                           job.spec->whiten, NULL),
                      BP_OK);
     for (size_t index = 0; index < preparation.numeric_width; index++) {
         preparation.fill[index] = 1.0 / (3 + (double)index);
@@ -52,7 +53,7 @@ static bp_model_info *make_model(const char *body_text)
         preparation.scale[index] = 1e-300 * (1 + (double)index);
     }
     bp_model_info *info;
-    assert_int_equal(bp_model_info_create(&info, job.spec, &preparation, NULL), BP_OK);
+    assert_int_equal(bp_model_info_create(&info, job.spec, &preparation, NULL, NULL), BP_OK);
     bp_preparation_done(&preparation);
     support_job_done(&job);
     json_decref(body);
@@ -117,6 +118,93 @@ static void test_documents_round_trip(void **state)
         bp_model_info_free(info);
         bp_model_info_free(again);
     }
+}
+
+/* A whitened model of a regression with scaled targets: exact through its document, and answers in the
+ * targets' own units. */
+static void test_whitened_and_scaled(void **state)
+{
+    (void)state;
+    json_t *body = support_json(bodies[3]);
+    support_job job;
+    support_resolve(&job, &datasets, body);
+    assert_int_equal(job.status, BP_OK);
+    job.spec->whiten = true;
+    job.spec->whiten_epsilon = 0.1;
+    job.spec->target_scaling =
+        bp_choice_default(bp_target_scaling_family.members[BP_TARGET_SCALING_standard]);
+    bp_feature_column columns[16];
+    for (size_t index = 0; index < job.spec->feature_count; index++)
+        columns[index] = (bp_feature_column){
+            .categorical = job.spec->features[index].type == BP_COLUMN_CATEGORICAL,
+            .width = job.spec->features[index].width,
+            .category_count = job.spec->features[index].category_count};
+    bp_preparation preparation, target;
+    assert_int_equal(
+        bp_preparation_create(&preparation, columns, job.spec->feature_count, true, NULL), BP_OK);
+    const size_t width = preparation.numeric_width;
+    for (size_t index = 0; index < width * width; index++)
+        preparation.whitening[index] = 1.0 / (double)(index + 3) - 0.1;
+    const bp_feature_column target_column = {.width = job.spec->target_width};
+    assert_int_equal(job.spec->target_width, 3);
+    assert_int_equal(bp_preparation_create(&target, &target_column, 1, false, NULL), BP_OK);
+    for (size_t index = 0; index < 3; index++) {
+        target.offset[index] = 10 * (double)index + 0.5;
+        target.scale[index] = (double)(1 << index);
+    }
+    bp_model_info *info;
+    assert_int_equal(bp_model_info_create(&info, job.spec, &preparation, &target, NULL), BP_OK);
+    bp_preparation_done(&preparation);
+    bp_preparation_done(&target);
+    bp_model_info *again = reread(info);
+    assert_true(again->whiten && again->whiten_epsilon == 0.1);
+    assert_int_equal(again->preparation.numeric_width, width);
+    assert_memory_equal(again->preparation.whitening, info->preparation.whitening,
+                        width * width * sizeof(double));
+    json_t *json = bp_model_info_json(again, false);
+    json_t *wanted = support_json("{'center': true, 'scale': 'standard', 'whiten': true,"
+                                  " 'epsilon': 0.1, 'missing': 'mean', 'target': 'standard'}");
+    assert_true(json_equal(json_object_get(json, "preprocess"), wanted));
+    json_decref(json);
+    json_decref(wanted);
+    const float shown[] = {0, 1, -2};
+    json = bp_predict_answer_json(again, shown, 1);
+    wanted = support_json("[0.5, 12.5, 12.5]");
+    const json_t *value =
+        json_object_get(json_array_get(json_object_get(json, "predictions"), 0), "value");
+    assert_true(json_equal(value, wanted));
+    json_decref(json);
+    json_decref(wanted);
+
+    json = bp_model_info_json(info, true);
+    json_object_set_new(json_object_get(json, "preparation"), "whitening", json_string("AAAA"));
+    bp_model_info *damaged = NULL;
+    assert_int_equal(bp_model_info_parse(&damaged, json, NULL), BP_CORRUPT);
+    json_decref(json);
+    json = bp_model_info_json(info, true);
+    json_object_del(json_object_get(json, "preparation"), "target_scale");
+    assert_int_equal(bp_model_info_parse(&damaged, json, NULL), BP_CORRUPT);
+    json_decref(json);
+    bp_model_info_free(info);
+    bp_model_info_free(again);
+    support_job_done(&job);
+    json_decref(body);
+}
+
+/* A document of the first release, which knew of neither. */
+static void test_older_document(void **state)
+{
+    (void)state;
+    bp_model_info *info = make_model(bodies[3]), *again = NULL;
+    json_t *json = bp_model_info_json(info, true);
+    json_object_del(json_object_get(json, "preprocess"), "whiten");
+    json_object_del(json_object_get(json, "preprocess"), "target");
+    assert_int_equal(bp_model_info_parse(&again, json, NULL), BP_OK);
+    assert_false(again->whiten);
+    assert_int_equal(again->target_preparation.column_count, 0);
+    json_decref(json);
+    bp_model_info_free(info);
+    bp_model_info_free(again);
 }
 
 static void test_public_document(void **state)
@@ -432,6 +520,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_documents_round_trip),
+        cmocka_unit_test(test_whitened_and_scaled),
+        cmocka_unit_test(test_older_document),
         cmocka_unit_test(test_public_document),
         cmocka_unit_test(test_network_of_model),
         cmocka_unit_test(test_damage_is_noticed),

@@ -176,8 +176,8 @@ static void make_model(void)
             .width = 1,
             .category_count = job.spec->features[index].category_count};
     bp_preparation preparation;
-    assert_int_equal(bp_preparation_create(&preparation, columns, 5, NULL), BP_OK);
-    assert_int_equal(bp_model_info_create(&model, job.spec, &preparation, NULL), BP_OK);
+    assert_int_equal(bp_preparation_create(&preparation, columns, 5, false, NULL), BP_OK);
+    assert_int_equal(bp_model_info_create(&model, job.spec, &preparation, NULL, NULL), BP_OK);
     bp_preparation_done(&preparation);
     support_job_done(&job);
     json_decref(body);

@@ -200,6 +200,42 @@ static void rows_with_missing_values_are_dropped(void **state)
     bp_job_data_done(&loaded);
 }
 
+/* Statistics of targets are those of the training rows; other parts are scaled by them. */
+static void targets_are_scaled_and_features_whitened(void **state)
+{
+    support_data *data = *state;
+    support_upload_csv(data, "scaled", "a,b,y\n3,1,10\n-3,-1,20\n1,3,30\n-1,-3,\n");
+    support_upload_csv(data, "scaled-test", "a,b,y\n5,5,40\n");
+    bp_job_spec *spec =
+        resolve(data, "{'data': {'dataset': 'scaled', 'target': 'y', 'test': {'dataset': "
+                      "'scaled-test'}}, 'task': 'regression', 'training': {'dtype': 'float64'},"
+                      "'preprocess': {'missing': 'drop_row', 'scale': 'none'}}");
+    spec->whiten = true;
+    spec->whiten_epsilon = 1e-6;
+    spec->target_scaling =
+        bp_choice_default(bp_target_scaling_family.members[BP_TARGET_SCALING_standard]);
+    bp_job_data loaded;
+    bp_error error = {0};
+    if (bp_job_data_load(&loaded, data->datasets, spec, NULL, NULL, &error) != BP_OK)
+        fail_msg("%s: %s", error.where, error.message);
+    const double deviation = sqrt(200.0 / 3), *value = loaded.training.value;
+    assert_int_equal(loaded.training.row_count, 3);
+    assert_true(value[0] == -10 / deviation && value[1] == 0 && value[2] == 10 / deviation);
+    assert_true(*(const double *)loaded.test.value == 20 / deviation);
+    assert_true(loaded.target_preparation.offset[0] == 20);
+    assert_true(loaded.target_preparation.scale[0] == deviation);
+    const double *x = loaded.training.features;
+    for (size_t a = 0; a < 2; a++)
+        for (size_t b = 0; b < 2; b++) {
+            double sum = 0;
+            for (size_t row = 0; row < 3; row++)
+                sum += x[2 * row + a] * x[2 * row + b] / 3;
+            assert_true(fabs(sum - (a == b)) < 1e-12);
+        }
+    bp_job_data_done(&loaded);
+    bp_job_spec_free(spec);
+}
+
 static void tensors_of_many_blocks(void **state)
 {
     support_data *data = *state;
@@ -275,6 +311,7 @@ int main(void)
         DATA_TEST(parts_are_disjoint_and_in_file_order),
         DATA_TEST(other_sets_are_mapped_by_name_and_text),
         DATA_TEST(rows_with_missing_values_are_dropped),
+        DATA_TEST(targets_are_scaled_and_features_whitened),
         DATA_TEST(tensors_of_many_blocks),
         DATA_TEST(damage_deletion_and_cancelling),
     };

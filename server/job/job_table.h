@@ -55,7 +55,7 @@ struct bp_jobs {
 
     bp_mailbox *inbox;
     uv_async_t wake;  /* inbox has something */
-    uv_timer_t retry; /* a state write failed: tries again */
+    uv_timer_t retry; /* a state write failed: tries again; also the first start of jobs */
     unsigned open_handles;
 
     bp_job_table table;
@@ -78,6 +78,8 @@ void bp_jobs_close_inbox(bp_jobs *jobs);
 
 /* Starts what may run. */
 void bp_scheduler_start_jobs(bp_jobs *jobs);
+/* The same when the loop turns next. */
+void bp_scheduler_retry_soon(bp_jobs *jobs);
 /* Does what a job's state, its run and its cancel commands ask for, unless it is moving. */
 void bp_scheduler_advance(bp_jobs *jobs, bp_job_entry *entry);
 /* The entry's run has said that it has ended. */

@@ -463,7 +463,8 @@ bp_status bp_jobs_open(bp_jobs **out, uv_loop_t *loop, bp_store *store, bp_datas
         bp_jobs_free(jobs);
         return status;
     }
-    bp_scheduler_start_jobs(jobs);
+    /* At the loop's first turn: a daemon that fails to start after this must not have begun a job. */
+    bp_scheduler_retry_soon(jobs);
     *out = jobs;
     return BP_OK;
 }

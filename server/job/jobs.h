@@ -36,8 +36,8 @@ typedef struct bp_jobs_options {
     bp_job_limits limits;
 } bp_jobs_options;
 
-/* On the main thread: reads unfinished jobs from the store (those that were running go back to queued)
- * and starts what may run. */
+/* On the main thread: reads unfinished jobs from the store (those that were running go back to queued).
+ * What may run starts when the loop does. */
 BP_CHECK_RESULT bp_status bp_jobs_open(bp_jobs **out, uv_loop_t *loop, bp_store *store,
                                        bp_datasets *datasets, const bp_jobs_options *options,
                                        bp_error *error);

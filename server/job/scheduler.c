@@ -95,6 +95,11 @@ static void retry_later(bp_jobs *jobs)
         uv_timer_start(&jobs->retry, on_retry, RETRY_MS, 0);
 }
 
+void bp_scheduler_retry_soon(bp_jobs *jobs)
+{
+    uv_timer_start(&jobs->retry, on_retry, 0, 0);
+}
+
 /* reason NULL: none. */
 static void begin_move(bp_jobs *jobs, bp_job_entry *entry, bp_job_state to, const char *reason,
                        bp_job_result *result)

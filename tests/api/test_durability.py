@@ -4,6 +4,7 @@ middle of many submissions."""
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -60,6 +61,30 @@ def test_a_stop_under_load_loses_nothing_acknowledged(start_daemon, iris):
         assert client.get(f"jobs/{job}").json()["id"] == job
     for job in acknowledged:
         client.wait(job)
+
+
+def test_a_start_that_fails_begins_no_job(start_daemon, iris):
+    daemon = start_daemon("--workers", 1)
+    client = rest_client.Client(daemon)
+    client.put("datasets/iris", iris)
+    long = {"data": {"dataset": "iris", "target": "species"}, "training": {"epochs": 1_000_000}}
+    running, queued = client.submit(long)["id"], client.submit(long)["id"]
+    client.get(f"jobs/{running}/metrics", query={"wait": 10})
+    daemon.kill()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for _ in range(3):
+            failed = subprocess.run(
+                [daemon_process.binary(), "--data", daemon.data, "--workers", "2",
+                 "--listen", f"127.0.0.1:{taken.getsockname()[1]}"],
+                stderr=subprocess.PIPE, text=True, timeout=60)
+            assert failed.returncode == 1 and "Address already in use" in failed.stderr
+    daemon.start()
+    client = rest_client.Client(daemon)
+    assert client.get(f"jobs/{queued}").json()["restarts"] == 0
+    # Of the kill; what never ran cannot have been interrupted.
+    assert client.get(f"jobs/{running}").json()["restarts"] == 1
+    for job in (queued, running):
+        client.post(f"jobs/{job}/cancel")
 
 
 def test_each_acknowledged_write_is_synced_first(start_daemon, iris, tmp_path):

@@ -1,4 +1,4 @@
-/* What reduce.c and elementwise.c of one variant put into its table; meanings in kernels.h. */
+/* What reduce.c, elementwise.c and mask.c of one variant put into its table; meanings in kernels.h. */
 #ifndef BP_CORE_KERNEL_ARRAY_KERNELS_H
 #define BP_CORE_KERNEL_ARRAY_KERNELS_H
 
@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include "core/kernel/variant.h"
+
+struct bp_mask_call;
 
 double BP_VARIANT(bp_sum)(const void *x, size_t count);
 double BP_VARIANT(bp_sum_squares)(const void *x, size_t count);
@@ -24,5 +26,6 @@ void BP_VARIANT(bp_gather_rows)(void *out, const void *in, const size_t *index, 
 void BP_VARIANT(bp_exp_array)(void *out, const void *x, size_t count);
 void BP_VARIANT(bp_log_array)(void *out, const void *x, size_t count);
 void BP_VARIANT(bp_tanh_array)(void *out, const void *x, size_t count);
+void BP_VARIANT(bp_mask)(const struct bp_mask_call *call);
 
 #endif

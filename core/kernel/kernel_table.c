@@ -66,6 +66,7 @@ const bp_kernels BP_VARIANT(bp_kernels) = {
     .exp = BP_VARIANT(bp_exp_array),
     .log = BP_VARIANT(bp_log_array),
     .tanh = BP_VARIANT(bp_tanh_array),
+    .mask = BP_VARIANT(bp_mask),
     .activations = activations,
     .losses = losses,
     .optimizers = optimizers,

@@ -12,6 +12,7 @@
 #include "core/activation/activation.h"
 #include "core/base/dtype.h"
 #include "core/kernel/gemm.h"
+#include "core/kernel/mask.h"
 #include "core/loss/loss.h"
 #include "core/optimizer/optimizer.h"
 #include "core/regularizer/regularizer.h"
@@ -60,6 +61,9 @@ typedef struct bp_kernels {
     void (*exp)(void *out, const void *x, size_t count);
     void (*log)(void *out, const void *x, size_t count);
     void (*tanh)(void *out, const void *x, size_t count);
+
+    /* ---- dropout masks: core/kernel/mask.h ---- */
+    void (*mask)(const bp_mask_call *call);
 
     /* ---- families, indexed by member.index ---- */
     const bp_activation *const *activations;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/checked.h"
+#include "core/dropout/dropout.h"
 #include "core/initializer/initializer.h"
 #include "core/layer/layer.h"
 
@@ -81,9 +82,12 @@ static void dense_forward(bp_layer *layer, const bp_pass *pass)
 {
     const bp_kernels *kernels = pass->kernels;
     const size_t in = layer->shape.input_width, out = layer->shape.output_width;
+    const void *weight = bp_dropout_weights(layer, pass, WEIGHT_TENSOR);
+    const bool weight_is_masked = weight != layer->parameter[WEIGHT_TENSOR];
+    if (weight_is_masked)
+        layer->packed_is_current = false;
     if (!layer->packed_is_current && pass->rows < UNPACKED_ROWS) {
-        kernels->gemm_pack(layer->packed, layer->parameter[WEIGHT_TENSOR], 1, in, in, out,
-                           pass->parallel);
+        kernels->gemm_pack(layer->packed, weight, 1, in, in, out, pass->parallel);
         layer->packed_is_current = true;
     }
     const bp_activation *activation = layer->activation;
@@ -95,7 +99,7 @@ static void dense_forward(bp_layer *layer, const bp_pass *pass)
         .a = layer->x,
         .a_row_stride = in,
         .a_column_stride = 1,
-        .b = layer->parameter[WEIGHT_TENSOR], /* Wᵀ */
+        .b = weight, /* Wᵀ */
         .b_row_stride = 1,
         .b_column_stride = in,
         .packed_b = layer->packed_is_current ? layer->packed : NULL,
@@ -109,6 +113,9 @@ static void dense_forward(bp_layer *layer, const bp_pass *pass)
     kernels->gemm(&product);
     if (!fused)
         activation->forward(layer->z, layer->a, pass->rows, out, layer->spec.activation.value);
+    if (weight_is_masked)
+        layer->packed_is_current = false;
+    bp_dropout_output(layer, pass);
 }
 
 static void dense_backward(bp_layer *layer, const bp_pass *pass, void *dx)
@@ -117,6 +124,7 @@ static void dense_backward(bp_layer *layer, const bp_pass *pass, void *dx)
     const bp_activation *activation = layer->activation;
     const size_t in = layer->shape.input_width, out = layer->shape.output_width;
 
+    const bool dx_is_begun = bp_dropout_delta(layer, pass, dx);
     activation->backward(activation->derivative_from_z ? layer->z : layer->a, layer->delta,
                          pass->rows, out, layer->spec.activation.value);
 
@@ -133,6 +141,7 @@ static void dense_backward(bp_layer *layer, const bp_pass *pass, void *dx)
                                           .c_row_stride = in,
                                           .parallel = pass->parallel};
     kernels->gemm(&weight_gradient);
+    bp_dropout_gradients(layer, pass);
     if (layer->shape.tensor_count > BIAS_TENSOR)
         kernels->sum_rows(layer->gradient[BIAS_TENSOR], layer->delta, pass->rows, out);
     if (!dx)
@@ -143,11 +152,12 @@ static void dense_backward(bp_layer *layer, const bp_pass *pass, void *dx)
                                          .a = layer->delta,
                                          .a_row_stride = out,
                                          .a_column_stride = 1,
-                                         .b = layer->parameter[WEIGHT_TENSOR],
+                                         .b = bp_dropout_same_weights(layer, pass, WEIGHT_TENSOR),
                                          .b_row_stride = in,
                                          .b_column_stride = 1,
                                          .c = dx,
                                          .c_row_stride = in,
+                                         .accumulate = dx_is_begun,
                                          .parallel = pass->parallel};
     kernels->gemm(&input_gradient);
 }

@@ -25,6 +25,7 @@ typedef struct bp_layer_spec {
     bp_choice layer;       /* of bp_layer_family; "units" and the like are its hyperparameters */
     bp_choice activation;  /* of bp_activation_family */
     bp_choice initializer; /* of bp_initializer_family, for the weights */
+    bp_choice dropout;     /* of bp_dropout_family; member NULL: none */
 } bp_layer_spec;
 
 /* What a layer asks of the plan, from its specification and the width below it. */
@@ -38,30 +39,54 @@ typedef struct bp_layer_shape {
     size_t initialize_bytes; /* of scratch that initialize needs */
 } bp_layer_shape;
 
+/* Where the randomness of a pass comes from. */
+typedef enum bp_noise_kind {
+    BP_NOISE_NONE,     /* expectations: no dropout */
+    BP_NOISE_TRAINING, /* masks of a training step, new ones for each row */
+    BP_NOISE_SAMPLE    /* one of the networks that dropout makes of this one, for all rows */
+} bp_noise_kind;
+
+typedef struct bp_noise {
+    bp_noise_kind kind;
+    uint64_t seed;
+    uint64_t step; /* of training, or number of the sample */
+} bp_noise;
+
 /* One pass of a batch through a network. */
 typedef struct bp_pass {
     const bp_kernels *kernels;
     const bp_parallel *parallel; /* may be NULL */
     size_t rows;                 /* of this batch, at most the planned number */
     bool training;               /* backward follows: keep what it needs */
+    bp_noise noise;
 } bp_pass;
 
 struct bp_layer_type;
+struct bp_dropout;
 
 /* A planned layer. Everything is borrowed from the network. */
 typedef struct bp_layer {
     const struct bp_layer_type *type;
     bp_layer_spec spec;
     bp_layer_shape shape;
-    const bp_activation *activation; /* of the kernels in use; identity where the loss merges it */
-    size_t index;                    /* in network.layers */
+    const bp_activation *activation;  /* of the kernels in use; identity where the loss merges it */
+    const struct bp_dropout *dropout; /* NULL: none, or one that keeps everything */
+    size_t index;                     /* in network.layers */
     void *parameter[BP_LAYER_TENSOR_LIMIT];
     void *gradient[BP_LAYER_TENSOR_LIMIT]; /* NULL in a network planned for prediction only */
     /* Row-major, `planned rows` × width each. */
     const void *x; /* (rows, input_width): the activations below; set for each pass */
     void *z;       /* (rows, output_width) before the activation; equals a unless z is to be kept */
-    void *a;       /* (rows, output_width) */
-    void *delta;  /* (rows, output_width): dJ/da on entry of backward, dJ/dz after; training only */
+    void *a;       /* (rows, output_width) f(z), before dropout */
+    /* (rows, output_width) what the layer above sees: a, what dropout has made of it (in masked), or
+     * x itself; set by each forward. */
+    const void *output;
+    void *masked; /* (rows, output_width) where dropout is on outputs; a where nobody needs that */
+    /* (rows, output_width): dJ/d(output) on entry of backward, dJ/dz after; training only */
+    void *delta;
+    /* Shaped as parameter: the weights under the mask of the last pass with noise, where dropout is
+     * on connections; NULL elsewhere. */
+    void *masked_parameter[BP_LAYER_TENSOR_LIMIT];
     void *packed; /* weights laid out for the forward product (bp_kernels.gemm_pack) */
     bool packed_is_current;
     void *scratch; /* the type's own, scratch_bytes of it */
@@ -69,6 +94,9 @@ typedef struct bp_layer {
 
 typedef struct bp_layer_type {
     bp_member member;
+    /* Only masks its input: no activation, initialiser or dropout of its own; output may be x; dx may
+     * be delta. Refused as a last layer. */
+    bool is_mask;
     /* Fills shape. BP_SHAPE, BP_TOO_LARGE (a size overflows). */
     bp_status (*plan)(bp_layer_shape *shape, const bp_layer_spec *spec, size_t input_width,
                       bp_error *error);
@@ -78,9 +106,9 @@ typedef struct bp_layer_type {
     /* Writes initial parameters: a function of specification, index and seed. scratch: 64-byte
      * aligned, shape.initialize_bytes of it. */
     void (*initialize)(bp_layer *layer, const bp_kernels *kernels, uint64_t seed, void *scratch);
-    /* Reads x, writes z and a. Allocates nothing. */
+    /* Reads x, writes z and a, sets output. Allocates nothing. */
     void (*forward)(bp_layer *layer, const bp_pass *pass);
-    /* Turns delta from dJ/da into dJ/dz, writes gradient[] (overwriting), and, unless dx is NULL
+    /* Turns delta from dJ/d(output) into dJ/dz, writes gradient[] (overwriting), and, unless dx is NULL
      * (nothing below wants it), dx = dJ/dx (rows, input_width). */
     void (*backward)(bp_layer *layer, const bp_pass *pass, void *dx);
 } bp_layer_type;

@@ -109,6 +109,11 @@ void bp_network_parameters_changed(bp_network *network)
         network->layers[index].packed_is_current = false;
 }
 
+void bp_network_set_noise(bp_network *network, bp_noise noise)
+{
+    network->noise = noise;
+}
+
 const bp_kernels *bp_network_kernels(const bp_network *network)
 {
     return network->kernels;

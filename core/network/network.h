@@ -92,6 +92,11 @@ size_t bp_network_block_count(const bp_network *network);
 /* Must follow every change of the parameters that did not come from this interface. */
 void bp_network_parameters_changed(bp_network *network);
 
+/* Where the noise of the next passes comes from, until it is said again; BP_NOISE_NONE at first.
+ * BP_NOISE_TRAINING concerns passes with training alone, BP_NOISE_SAMPLE those without; a pass that
+ * it does not concern has none. Without noise a pass computes what dropout computes on average. */
+void bp_network_set_noise(bp_network *network, bp_noise noise);
+
 /* Runs rows through. input (rows, input_width), borrowed until the matching backward. Returns the
  * last layer's output (rows, output_width), borrowed until the next pass: logits where the loss
  * merges. */

@@ -16,17 +16,23 @@ const void *bp_network_forward(bp_network *network, const bp_parallel *parallel,
 {
     assert(rows >= 1 && rows <= network->batch_rows);
     assert(!training || network->use == BP_USE_TRAINING);
-    const bp_pass pass = {
-        .kernels = network->kernels, .parallel = parallel, .rows = rows, .training = training};
+    const bp_noise_kind kind = training ? BP_NOISE_TRAINING : BP_NOISE_SAMPLE;
+    const bp_pass pass = {.kernels = network->kernels,
+                          .parallel = parallel,
+                          .rows = rows,
+                          .training = training,
+                          .noise = network->noise.kind == kind ? network->noise
+                                                               : (bp_noise){BP_NOISE_NONE, 0, 0}};
     const void *x = input;
     for (size_t index = 0; index < network->layer_count; index++) {
         bp_layer *layer = &network->layers[index];
         layer->x = x;
         layer->type->forward(layer, &pass);
-        x = layer->a;
+        x = layer->output;
     }
     network->rows = rows;
     network->training = training;
+    network->pass_noise = pass.noise;
     network->shown = false;
     return x;
 }
@@ -47,7 +53,7 @@ static void loss_block(void *argument, size_t index)
 /* The last forward's outputs under the loss. */
 static bp_loss_call call_of_pass(const bp_network *network, const bp_targets *targets)
 {
-    return (bp_loss_call){.output = network->layers[network->layer_count - 1].a,
+    return (bp_loss_call){.output = network->layers[network->layer_count - 1].output,
                           .width = network->output_width,
                           .rows = network->rows,
                           .label = targets->label,
@@ -83,13 +89,18 @@ double bp_network_backward(bp_network *network, const bp_parallel *parallel,
                            const bp_targets *targets)
 {
     assert(network->training);
-    const bp_pass pass = {
-        .kernels = network->kernels, .parallel = parallel, .rows = network->rows, .training = true};
+    const bp_pass pass = {.kernels = network->kernels,
+                          .parallel = parallel,
+                          .rows = network->rows,
+                          .training = true,
+                          .noise = network->pass_noise};
     const double loss =
         mean_loss(network, parallel, targets, network->row_loss, last_layer(network)->delta);
-    for (size_t index = network->layer_count; index-- > 0;) {
+    const size_t lowest = network->first_trained;
+    for (size_t index = network->layer_count; index-- > lowest;) {
         bp_layer *layer = &network->layers[index];
-        layer->type->backward(layer, &pass, index > 0 ? network->layers[index - 1].delta : NULL);
+        layer->type->backward(layer, &pass,
+                              index > lowest ? network->layers[index - 1].delta : NULL);
     }
     return loss;
 }
@@ -98,7 +109,7 @@ const void *bp_network_shown_output(bp_network *network)
 {
     assert(network->rows >= 1);
     if (!network->shown)
-        network->loss->output(last_layer(network)->a, network->shown_output, network->rows,
+        network->loss->output(last_layer(network)->output, network->shown_output, network->rows,
                               network->output_width, network->loss_choice.value);
     network->shown = true;
     return network->shown_output;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/checked.h"
+#include "core/dropout/dropout.h"
 
 void bp_network_label(char *out, size_t size, const char *before, size_t index,
                       const char *separator, const char *after)
@@ -57,6 +58,44 @@ static bp_status check_spec(const bp_network_spec *spec, bp_error *error)
     return BP_OK;
 }
 
+/* The layer's dropout, once its shape is known. */
+static bp_status plan_dropout(bp_layer *layer, const bp_network_spec *spec, bool merged,
+                              bp_error *error)
+{
+    const bp_choice *choice = &layer->spec.dropout;
+    if (!choice->member)
+        return BP_OK;
+    if (layer->type->is_mask)
+        return layer_error(error, BP_INVALID, layer->index, "/dropout",
+                           "a dropout layer is all the dropout there is on its input");
+    const double keep = choice->value[BP_DROPOUT_KEEP];
+    if (!(keep > 0 && keep <= 1))
+        return layer_error(error, BP_INVALID, layer->index, "/dropout/keep",
+                           "must be above 0 and at most 1");
+    const bp_dropout *dropout = (const bp_dropout *)choice->member;
+    const bool last = layer->index + 1 == spec->layer_count;
+    bp_error inner = {.status = BP_OK};
+    bp_status status = dropout->plan ? dropout->plan(&layer->shape, last, merged, &inner) : BP_OK;
+    if (status != BP_OK)
+        return layer_error(error, status, layer->index, "/dropout", inner.message);
+    layer->dropout = keep < 1 ? dropout : NULL;
+    return BP_OK;
+}
+
+/* What a layer that only masks may be given. */
+static bp_status check_mask_layer(const bp_layer_spec *layer, size_t index, bool last,
+                                  bp_error *error)
+{
+    const bp_member *activation = layer->activation.member;
+    if (activation && activation->index != BP_ACTIVATION_identity)
+        return layer_error(error, BP_INVALID, index, "/activation",
+                           "a dropout layer has no activation");
+    if (last)
+        return layer_error(error, BP_INVALID, index, "/type",
+                           "the last layer's units are the answer and cannot be dropped");
+    return BP_OK;
+}
+
 /* Shape and activation of layer `index`, whose input is `input_width` wide. */
 static bp_status plan_shape(bp_layer *layer, const bp_network *network, const bp_network_spec *spec,
                             size_t index, size_t input_width, bp_error *error)
@@ -65,29 +104,34 @@ static bp_status plan_shape(bp_layer *layer, const bp_network *network, const bp
     const bool last = index + 1 == spec->layer_count;
     if (!layer_spec->layer.member)
         return layer_error(error, BP_INVALID, index, "/type", "a layer needs a type");
-    if (!layer_spec->activation.member)
+    const bp_layer_type *type = (const bp_layer_type *)layer_spec->layer.member;
+    if (!type->is_mask && !layer_spec->activation.member)
         return layer_error(error, BP_INVALID, index, "/activation", "a layer needs an activation");
-    if (!layer_spec->initializer.member)
+    if (!type->is_mask && !layer_spec->initializer.member)
         return layer_error(error, BP_INVALID, index, "/init", "a layer needs an initialiser");
+    bp_status status = type->is_mask ? check_mask_layer(layer_spec, index, last, error) : BP_OK;
+    if (status != BP_OK)
+        return status;
 
-    *layer = (bp_layer){.type = (const bp_layer_type *)layer_spec->layer.member,
-                        .spec = *layer_spec,
-                        .index = index};
-    layer->activation = network->kernels->activations[layer_spec->activation.member->index];
+    *layer = (bp_layer){.type = type, .spec = *layer_spec, .index = index};
+    layer->activation =
+        network->kernels->activations[type->is_mask ? (size_t)BP_ACTIVATION_identity
+                                                    : layer_spec->activation.member->index];
     if (layer->activation->rowwise && !last)
         return layer_error(error, BP_INVALID, index, "/activation",
                            "this activation works on whole rows and may only be on the last layer");
     const char *merges = network->loss->merges;
-    if (last && merges && strcmp(merges, layer->activation->member.name) == 0)
+    const bool merged = last && merges && strcmp(merges, layer->activation->member.name) == 0;
+    if (merged)
         layer->activation = network->kernels->activations[BP_ACTIVATION_identity];
 
     bp_error inner = {.status = BP_OK};
-    bp_status status = layer->type->plan(&layer->shape, layer_spec, input_width, &inner);
+    status = type->plan(&layer->shape, layer_spec, input_width, &inner);
     if (status != BP_OK)
         return layer_error(error, status, index, inner.where, inner.message);
     for (size_t tensor = 0; tensor < layer->shape.tensor_count; tensor++)
         layer->shape.tensor[tensor].dtype = spec->dtype;
-    return BP_OK;
+    return plan_dropout(layer, spec, merged, error);
 }
 
 /* Takes the layer's parameter tensors, in order, each aligned, from the block. */
@@ -107,12 +151,28 @@ static bool plan_parameters(bp_layer *layer, bp_network_size *size, bp_arena *bl
     return true;
 }
 
+/* Room for the weights under a mask. */
+static void plan_masked_parameters(bp_layer *layer, bp_arena *arena, size_t real_size)
+{
+    for (size_t tensor = 0; tensor < layer->shape.tensor_count; tensor++)
+        if (layer->shape.tensor_is_weight[tensor])
+            layer->masked_parameter[tensor] =
+                bp_arena_take(arena, layer->shape.tensor[tensor].element_count, real_size);
+}
+
 /* Two layers never need their buffers at the same time unless they are neighbours, so buffers that
- * nobody looks at later alternate between two. */
+ * nobody looks at later alternate between two. A layer that only masks works in the buffer of the
+ * one below, which nobody else wants. */
 typedef struct alternating {
-    size_t width[2]; /* widest of the even and of the odd layers */
+    size_t width[2]; /* widest of the layers that have buffer 0, and 1 */
     void *data[2];
 } alternating;
+
+/* The buffer of the layer after one with `parity`; layers begin with buffer 0. */
+static size_t next_parity(const bp_layer *layer, size_t parity)
+{
+    return layer->index > 0 && !layer->type->is_mask ? 1 - parity : parity;
+}
 
 static void alternating_take(alternating *pair, bp_arena *arena, size_t rows, size_t size)
 {
@@ -145,8 +205,9 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
     network->loss = kernels->losses[spec->loss.member->index];
     network->layers = bp_arena_take(arena, spec->layer_count, sizeof *network->layers);
 
+    bool trained_is_known = false;
     alternating a = {.width = {0}}, delta = {.width = {0}};
-    size_t width = spec->input_width;
+    size_t width = spec->input_width, parity = 0;
     for (size_t index = 0; index < spec->layer_count; index++) {
         bp_layer measured;
         bp_layer *layer = network->layers ? &network->layers[index] : &measured;
@@ -154,6 +215,11 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
         if (status != BP_OK)
             return status;
         width = layer->shape.output_width;
+        parity = next_parity(layer, parity);
+        if (!trained_is_known && layer->shape.tensor_count > 0) {
+            network->first_trained = index;
+            trained_is_known = true;
+        }
         if (!plan_parameters(layer, size, block, shared_bytes, real_size))
             return layer_error(error, BP_TOO_LARGE, index, "", "the layer is too large");
 
@@ -167,14 +233,21 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
 
         if (keep_all_a)
             layer->a = take_rows(arena, rows, width, real_size);
-        else if (width > a.width[index % 2])
-            a.width[index % 2] = width;
-        const bool separate_z = spec->keep_z || (training && layer->activation->derivative_from_z);
+        else if (width > a.width[parity])
+            a.width[parity] = width;
+        const bool separate_z =
+            !layer->type->is_mask &&
+            (spec->keep_z || (training && layer->activation->derivative_from_z));
         layer->z = separate_z ? take_rows(arena, rows, width, real_size) : layer->a;
+        layer->masked = layer->a;
+        if (layer->dropout && layer->dropout->masks_output && keep_all_a)
+            layer->masked = take_rows(arena, rows, width, real_size);
+        if (layer->dropout && layer->dropout->masks_weights)
+            plan_masked_parameters(layer, arena, real_size);
         if (training && keep_all_delta)
             layer->delta = take_rows(arena, rows, width, real_size);
-        else if (training && width > delta.width[index % 2])
-            delta.width[index % 2] = width;
+        else if (training && width > delta.width[parity])
+            delta.width[parity] = width;
     }
     network->output_width = width;
     size->output_width = width;
@@ -208,12 +281,14 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
         return BP_OK;
 
     network->parameters = shared_bytes ? shared_bytes : block->base;
+    parity = 0;
     for (size_t index = 0; index < spec->layer_count; index++) {
         bp_layer *layer = &network->layers[index];
+        parity = next_parity(layer, parity);
         if (!keep_all_a)
-            layer->z = layer->a = a.data[index % 2];
+            layer->z = layer->a = layer->masked = a.data[parity];
         if (training && !keep_all_delta)
-            layer->delta = delta.data[index % 2];
+            layer->delta = delta.data[parity];
         const unsigned char *first = network->parameters;
         unsigned char *gradients = network->gradients;
         for (size_t tensor = 0; training && tensor < layer->shape.tensor_count; tensor++)

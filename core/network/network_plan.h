@@ -23,9 +23,12 @@ struct bp_network {
     void *gradients;         /* same layout; NULL for prediction */
     size_t initialize_bytes; /* scratch of initialisers, which the gradients lend */
     size_t block_count;
-    double *row_loss; /* (batch_rows) */
+    double *row_loss;     /* (batch_rows) */
+    size_t first_trained; /* the lowest layer with parameters: δ goes no further down */
+    bp_noise noise;       /* of the next passes */
     /* Of the last pass. */
     size_t rows;
+    bp_noise pass_noise;
     bool training; /* its activations and δ are there for backward */
     bool shown;    /* the output has been turned into what a prediction shows */
     /* Where everything above lies, this struct included. */

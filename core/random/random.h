@@ -12,10 +12,12 @@
 /* What a stream is for: streams of different purposes never share a number. Append only: the values
  * are part of what a seed means. */
 typedef enum bp_random_purpose {
-    BP_RANDOM_INITIALIZE = 1,  /* layer: index in network.layers */
-    BP_RANDOM_SHUFFLE = 2,     /* step: epoch */
-    BP_RANDOM_SPLIT = 3,       /* validation and test parts */
-    BP_RANDOM_CHECK_SAMPLE = 4 /* elements that a gradient check looks at; layer: tensor */
+    BP_RANDOM_INITIALIZE = 1,   /* layer: index in network.layers */
+    BP_RANDOM_SHUFFLE = 2,      /* step: epoch */
+    BP_RANDOM_SPLIT = 3,        /* validation and test parts */
+    BP_RANDOM_CHECK_SAMPLE = 4, /* elements that a gradient check looks at; layer: tensor */
+    BP_RANDOM_DROPOUT = 5,      /* masks of a training step; layer: index in network.layers */
+    BP_RANDOM_SAMPLE = 6        /* masks of a sampled prediction; step: number of the sample */
 } bp_random_purpose;
 
 typedef struct bp_random {

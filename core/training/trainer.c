@@ -355,6 +355,8 @@ void bp_trainer_step(bp_trainer *trainer, bool measure, bp_step_report *out)
                                          .step_limit = position.step_limit,
                                          .reductions = trainer->watch.plateau.reductions};
     report.learning_rate = bp_schedule_rate(&trainer->schedule, &context);
+    bp_network_set_noise(trainer->network,
+                         (bp_noise){BP_NOISE_TRAINING, trainer->order.seed, position.step});
     const void *output =
         bp_network_forward(trainer->network, trainer->parallel, batch.features, rows, true);
     report.loss = bp_network_backward(trainer->network, trainer->parallel, &batch.targets);

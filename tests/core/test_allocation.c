@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "core/dropout/dropout.h"
 #include "core/schedule/schedule.h"
 #include "tests/core/support_network.h"
 
@@ -65,7 +66,7 @@ static void start_counting(void)
 enum { ROWS = 100, IN = 784, HIDDEN = 128, OUT = 10, BATCH = 32 };
 
 typedef struct fixture {
-    bp_layer_spec layers[2];
+    bp_layer_spec layers[5];
     bp_training_spec spec;
     float features[ROWS * IN];
     float value[ROWS * OUT];
@@ -107,12 +108,29 @@ static void ask_for_everything(bp_training_spec *spec)
     spec->schedule.value[BP_SCHEDULE_FAN_IN_SCALED] = 1;
 }
 
+/* The same with every form of dropout. */
+static fixture *fixture_with_dropout(bool shuffle, const char *loss)
+{
+    fixture *f = fixture_of(shuffle, loss);
+    const bp_layer_spec hidden = f->layers[0], last = f->layers[1];
+    f->layers[0] = (bp_layer_spec){.layer = support_choice_of(&bp_layer_family, "dropout", 0.8)};
+    f->layers[1] = f->layers[2] = f->layers[3] = hidden;
+    f->layers[1].dropout = support_choice_of(&bp_dropout_family, "units", 0.5);
+    f->layers[2].dropout = support_choice_of(&bp_dropout_family, "layer", 0.8);
+    f->layers[3].dropout = support_choice_of(&bp_dropout_family, "connections", 0.9);
+    f->layers[4] = last;
+    f->spec.network.layer_count = 5;
+    return f;
+}
+
 static void test_step_and_evaluation(void **state)
 {
     (void)state;
     const char *const losses[] = {"softmax_cross_entropy", "mean_squared_error"};
     for (size_t which = 0; which < 8; which++) {
-        fixture *f = fixture_of(which % 2, losses[which / 2 % 2]);
+        const char *loss = losses[which / 2 % 2];
+        fixture *f =
+            which >= 6 ? fixture_with_dropout(which % 2, loss) : fixture_of(which % 2, loss);
         if (which >= 4)
             ask_for_everything(&f->spec);
         bp_trainer *trainer = NULL;
@@ -139,7 +157,7 @@ static void test_step_and_evaluation(void **state)
 static void test_prediction(void **state)
 {
     (void)state;
-    fixture *f = fixture_of(true, "softmax_cross_entropy");
+    fixture *f = fixture_with_dropout(true, "softmax_cross_entropy");
     bp_network_spec spec = f->spec.network;
     bp_network *own = support_network_create(&spec), *shared = NULL;
     spec.use = BP_USE_PREDICTION;
@@ -147,6 +165,8 @@ static void test_prediction(void **state)
                      BP_OK);
     start_counting();
     for (size_t rows = 1; rows <= BATCH; rows++) {
+        bp_network_set_noise(shared,
+                             (bp_noise){rows % 2 ? BP_NOISE_SAMPLE : BP_NOISE_NONE, 1, rows});
         bp_network_forward(shared, NULL, f->features, rows, false);
         bp_network_shown_output(shared);
     }
@@ -159,8 +179,9 @@ static void test_measured_is_allocated(void **state)
 {
     (void)state;
     for (size_t which = 0; which < 16; which++) {
+        const char *loss = which & 2 ? "softmax_cross_entropy" : "mean_squared_error";
         fixture *f =
-            fixture_of(which & 1, which & 2 ? "softmax_cross_entropy" : "mean_squared_error");
+            which & 8 ? fixture_with_dropout(which & 1, loss) : fixture_of(which & 1, loss);
         f->spec.network.keep_z = which & 4;
         if (which & 8)
             ask_for_everything(&f->spec);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "core/dropout/dropout.h"
 #include "core/schedule/schedule.h"
 #include "tests/core/support_network.h"
 #include "tests/core/support_parallel.h"
@@ -45,14 +46,26 @@ static void measures(double *out, const bp_step_report *report, const bp_trainer
     memcpy(out, all, sizeof all);
 }
 
+enum extras { PLAIN, EVERYTHING, DROPOUT, EXTRAS };
+
 /* The weights of a run and, behind them, what each step measured. */
 static void *trained(size_t *bytes, bp_dtype dtype, bp_isa isa, const bp_parallel *parallel,
-                     const char *activation, bool everything)
+                     const char *activation, enum extras extras)
 {
-    const bp_layer_spec layers[] = {support_dense(HIDDEN, activation),
-                                    support_dense(OUT, "softmax")};
+    bp_layer_spec layers[5] = {support_dense(HIDDEN, activation), support_dense(OUT, "softmax")};
+    size_t layer_count = 2;
+    if (extras == DROPOUT) {
+        const bp_layer_spec hidden = layers[0], last = layers[1];
+        layers[0] = (bp_layer_spec){.layer = support_choice_of(&bp_layer_family, "dropout", 0.8)};
+        layers[1] = layers[2] = layers[3] = hidden;
+        layers[1].dropout = support_choice_of(&bp_dropout_family, "units", 0.5);
+        layers[2].dropout = support_choice_of(&bp_dropout_family, "layer", 0.8);
+        layers[3].dropout = support_choice_of(&bp_dropout_family, "connections", 0.9);
+        layers[4] = last;
+        layer_count = 5;
+    }
     bp_training_spec spec = {
-        .network = support_network_spec(layers, 2, IN, BATCH, "softmax_cross_entropy"),
+        .network = support_network_spec(layers, layer_count, IN, BATCH, "softmax_cross_entropy"),
         .optimizer = support_choice_of(&bp_optimizer_family, "momentum", 0.02),
         .schedule = support_choice(&bp_schedule_family, "constant"),
         .seed = 7,
@@ -61,7 +74,7 @@ static void *trained(size_t *bytes, bp_dtype dtype, bp_isa isa, const bp_paralle
         .shuffle = true};
     spec.network.dtype = dtype;
     spec.network.isa = isa;
-    if (everything)
+    if (extras == EVERYTHING)
         ask_for_everything(&spec);
     double measured[STEPS][MEASURES];
     void *features = malloc((size_t)ROWS * IN * bp_dtype_size(dtype));
@@ -93,15 +106,15 @@ static void *trained(size_t *bytes, bp_dtype dtype, bp_isa isa, const bp_paralle
 static void test_threads(void **state)
 {
     (void)state;
-    for (size_t which = 0; which < 4; which++) {
+    for (size_t which = 0; which < 2 * EXTRAS; which++) {
         const bp_dtype dtype = which % 2 ? BP_FLOAT64 : BP_FLOAT32;
-        const bool everything = which / 2;
+        const enum extras extras = (enum extras)(which / 2);
         size_t bytes;
-        void *alone = trained(&bytes, dtype, bp_isa_detect(), NULL, "relu", everything);
+        void *alone = trained(&bytes, dtype, bp_isa_detect(), NULL, "relu", extras);
         for (size_t threads = 2; threads <= THREADS; threads *= 2) {
             support_pool *pool = support_pool_open(threads);
             const bp_parallel parallel = support_pool_parallel(pool);
-            void *together = trained(&bytes, dtype, bp_isa_detect(), &parallel, "relu", everything);
+            void *together = trained(&bytes, dtype, bp_isa_detect(), &parallel, "relu", extras);
             assert_true(support_pool_run_count(pool) >= STEPS);
             assert_memory_equal(alone, together, bytes);
             free(together);
@@ -116,21 +129,22 @@ static void test_instruction_sets(void **state)
     (void)state;
     size_t compared = 0;
     for (bp_dtype dtype = BP_FLOAT32; dtype <= BP_FLOAT64; dtype++)
-        for (size_t which = 0; which < 3; which++) {
-            const char *activation = which % 2 ? "tanh" : "relu";
+        for (size_t which = 0; which < EXTRAS + 1; which++) {
+            const char *activation = which == EXTRAS ? "tanh" : "relu";
+            const enum extras extras = which == EXTRAS ? PLAIN : (enum extras)which;
             size_t bytes;
-            void *best = trained(&bytes, dtype, bp_isa_detect(), NULL, activation, which == 2);
+            void *best = trained(&bytes, dtype, bp_isa_detect(), NULL, activation, extras);
             for (bp_isa isa = BP_ISA_BASELINE; isa < bp_isa_detect(); isa++) {
                 if (!bp_kernels_get(dtype, isa))
                     continue;
-                void *other = trained(&bytes, dtype, isa, NULL, activation, which == 2);
+                void *other = trained(&bytes, dtype, isa, NULL, activation, extras);
                 assert_memory_equal(best, other, bytes);
                 free(other);
                 compared++;
             }
             free(best);
         }
-    print_message("%s against %zu others\n", bp_isa_name(bp_isa_detect()), compared / 6);
+    print_message("%s against %zu others\n", bp_isa_name(bp_isa_detect()), compared / 8);
 }
 
 int main(void)

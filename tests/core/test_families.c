@@ -9,14 +9,16 @@
 
 #include <cmocka.h>
 
+#include "core/dropout/dropout.h"
 #include "core/initializer/initializer.h"
 #include "core/kernel/kernels.h"
 #include "core/schedule/schedule.h"
 #include "core/training/early_stopping.h"
 
 static const bp_family *const families[] = {
-    &bp_activation_family,  &bp_loss_family,        &bp_optimizer_family, &bp_schedule_family,
-    &bp_initializer_family, &bp_regularizer_family, &bp_stopping_family};
+    &bp_activation_family, &bp_loss_family,        &bp_optimizer_family,
+    &bp_schedule_family,   &bp_initializer_family, &bp_regularizer_family,
+    &bp_stopping_family,   &bp_layer_family,       &bp_dropout_family};
 enum { FAMILY_COUNT = sizeof families / sizeof *families };
 
 static void assert_json_name(const char *name)

@@ -52,6 +52,65 @@ bp_status bp_catalogue_find(bp_dataset_info **out, sqlite3 *database, const char
     return status;
 }
 
+static bp_status no_memory(bp_error *error)
+{
+    return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a data set's document");
+}
+
+static bp_status versions_json(json_t *versions, sqlite3 *database, const char *name,
+                               bp_error *error)
+{
+    sqlite3_stmt *statement;
+    bp_status status =
+        bp_database_prepare(&statement, database,
+                            "SELECT version, sha256, row_count, created FROM dataset_versions "
+                            "WHERE dataset = ?1 ORDER BY version DESC",
+                            error);
+    if (status != BP_OK)
+        return status;
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    int code;
+    while (status == BP_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        char created[BP_TIME_TEXT_SIZE];
+        bp_clock_format(created, sqlite3_column_int64(statement, 3));
+        json_t *version = json_pack(
+            "{s:I, s:s, s:I, s:s}", "version", (json_int_t)sqlite3_column_int64(statement, 0),
+            "sha256", (const char *)sqlite3_column_text(statement, 1), "rows",
+            (json_int_t)sqlite3_column_int64(statement, 2), "created", created);
+        if (json_array_append_new(versions, version) != 0)
+            status = no_memory(error);
+    }
+    if (status == BP_OK && code != SQLITE_DONE)
+        status = bp_database_error(database, code, "list a data set's versions", error);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+bp_status bp_catalogue_document_json(json_t **out, sqlite3 *database, const char *name,
+                                     bp_error *error)
+{
+    bp_dataset_info *info = NULL;
+    json_t *versions = json_array(), *document = NULL;
+    bp_status status = versions ? BP_OK : no_memory(error);
+    if (status == BP_OK)
+        status = bp_catalogue_find(&info, database, name, NULL, error);
+    if (status == BP_OK)
+        status = versions_json(versions, database, name, error);
+    if (status == BP_OK) {
+        document = bp_dataset_info_json(info, false);
+        if (json_object_set(document, "versions", versions) != 0)
+            status = no_memory(error);
+    }
+    json_decref(versions);
+    bp_dataset_info_free(info);
+    if (status != BP_OK) {
+        json_decref(document);
+        return status;
+    }
+    *out = document;
+    return BP_OK;
+}
+
 void bp_catalogue_columns_sha256(char out[BP_SHA256_TEXT_SIZE], const bp_dataset_info *info)
 {
     bp_sha256 hash;
@@ -74,12 +133,8 @@ typedef struct insert_write {
     uint64_t column_limit;
     bp_dataset_info *info; /* under construction */
     bool created;
+    json_t *document;
 } insert_write;
-
-static bp_status no_memory(bp_error *error)
-{
-    return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a data set's document");
-}
 
 /* Moves the drafts' infos to the end of info's columns, or in the place of one of the same name. */
 static bp_status take_columns(insert_write *insert, bp_error *error)
@@ -231,12 +286,15 @@ static bp_status apply_insert(bp_write *write, sqlite3 *database, bp_error *erro
     status = insert_rows(insert, database, now, error);
 done:
     bp_dataset_info_free(newest);
+    if (status == BP_OK)
+        status = bp_catalogue_document_json(&insert->document, database, insert->name, error);
     return status;
 }
 
-bp_status bp_catalogue_insert(bool *out_created, bp_store *store, const char *name, bool table,
-                              const char *sha256, bp_column_draft *drafts, size_t draft_count,
-                              uint64_t column_limit, bp_error *error)
+bp_status bp_catalogue_insert(bool *out_created, json_t **out_document, bp_store *store,
+                              const char *name, bool table, const char *sha256,
+                              bp_column_draft *drafts, size_t draft_count, uint64_t column_limit,
+                              bp_error *error)
 {
     insert_write insert = {.write = {.apply = apply_insert},
                            .name = name,
@@ -246,8 +304,12 @@ bp_status bp_catalogue_insert(bool *out_created, bp_store *store, const char *na
                            .draft_count = draft_count,
                            .column_limit = column_limit};
     bp_status status = bp_store_write_wait(store, &insert.write, error);
-    if (status == BP_OK)
+    if (status == BP_OK) {
         *out_created = insert.created;
+        *out_document = insert.document;
+    } else {
+        json_decref(insert.document);
+    }
     bp_dataset_info_free(insert.info);
     return status;
 }

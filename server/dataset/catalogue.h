@@ -8,12 +8,14 @@
 /* Enters a version. table: drafts are all its columns and sha256 is its content's. Otherwise drafts
  * holds one column, which takes its place among those of the newest version inside the transaction, so
  * that of two uploads at the same time neither is lost. The column files are synced and named.
- * Waits; on the ingest thread. *out_created false: the newest version has this content already. Moves
- * the infos out of drafts where it needs them. BP_TOO_LARGE: more columns than column_limit. */
-BP_CHECK_RESULT bp_status bp_catalogue_insert(bool *out_created, bp_store *store, const char *name,
-                                              bool table, const char *sha256,
-                                              bp_column_draft *drafts, size_t draft_count,
-                                              uint64_t column_limit, bp_error *error);
+ * Waits; on the ingest thread. *out_created false: the newest version has this content already.
+ * *out_document: the data set's, as of this transaction. Moves the infos out of drafts where it needs
+ * them. BP_TOO_LARGE: more columns than column_limit. */
+BP_CHECK_RESULT bp_status bp_catalogue_insert(bool *out_created, json_t **out_document,
+                                              bp_store *store, const char *name, bool table,
+                                              const char *sha256, bp_column_draft *drafts,
+                                              size_t draft_count, uint64_t column_limit,
+                                              bp_error *error);
 
 /* SHA-256 of a data set that was put together by columns: over each name and file. */
 void bp_catalogue_columns_sha256(char out[BP_SHA256_TEXT_SIZE], const bp_dataset_info *info);
@@ -21,6 +23,10 @@ void bp_catalogue_columns_sha256(char out[BP_SHA256_TEXT_SIZE], const bp_dataset
 /* The newest version or the one with this content, read through any connection. BP_NOT_FOUND. */
 BP_CHECK_RESULT bp_status bp_catalogue_find(bp_dataset_info **out, sqlite3 *database,
                                             const char *name, const char *sha256, bp_error *error);
+
+/* What bp_datasets_document_json says, through any connection. BP_NOT_FOUND. */
+BP_CHECK_RESULT bp_status bp_catalogue_document_json(json_t **out, sqlite3 *database,
+                                                     const char *name, bp_error *error);
 
 /* The info in the document at a column of the present row. BP_CORRUPT, BP_NO_MEMORY. */
 BP_CHECK_RESULT bp_status bp_catalogue_info_at(bp_dataset_info **out, sqlite3_stmt *statement,

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "server/base/clock.h"
 #include "server/base/thread.h"
 #include "server/dataset/catalogue.h"
 #include "server/dataset/datasets_state.h"
@@ -146,61 +145,14 @@ bp_status bp_datasets_list_json(json_t **out, bp_datasets *datasets, const char 
     return status;
 }
 
-static bp_status versions_json(json_t *versions, sqlite3 *database, const char *name,
-                               bp_error *error)
-{
-    sqlite3_stmt *statement;
-    bp_status status =
-        bp_database_prepare(&statement, database,
-                            "SELECT version, sha256, row_count, created FROM dataset_versions "
-                            "WHERE dataset = ?1 ORDER BY version DESC",
-                            error);
-    if (status != BP_OK)
-        return status;
-    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
-    int code;
-    while (status == BP_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        char created[BP_TIME_TEXT_SIZE];
-        bp_clock_format(created, sqlite3_column_int64(statement, 3));
-        json_t *version = json_pack(
-            "{s:I, s:s, s:I, s:s}", "version", (json_int_t)sqlite3_column_int64(statement, 0),
-            "sha256", (const char *)sqlite3_column_text(statement, 1), "rows",
-            (json_int_t)sqlite3_column_int64(statement, 2), "created", created);
-        if (json_array_append_new(versions, version) != 0)
-            status = no_memory(error);
-    }
-    if (status == BP_OK && code != SQLITE_DONE)
-        status = bp_database_error(database, code, "list a data set's versions", error);
-    sqlite3_finalize(statement);
-    return status;
-}
-
 bp_status bp_datasets_document_json(json_t **out, bp_datasets *datasets, const char *name,
                                     bp_error *error)
 {
     sqlite3 *database;
-    bp_dataset_info *info = NULL;
-    json_t *versions = json_array(), *document = NULL;
-    bp_status status = versions ? BP_OK : no_memory(error);
+    bp_status status = bp_store_reader(&database, datasets->store, error);
     if (status == BP_OK)
-        status = bp_store_reader(&database, datasets->store, error);
-    if (status == BP_OK)
-        status = bp_catalogue_find(&info, database, name, NULL, error);
-    if (status == BP_OK)
-        status = versions_json(versions, database, name, error);
-    if (status == BP_OK) {
-        document = bp_dataset_info_json(info, false);
-        if (json_object_set(document, "versions", versions) != 0)
-            status = no_memory(error);
-    }
-    json_decref(versions);
-    bp_dataset_info_free(info);
-    if (status != BP_OK) {
-        json_decref(document);
-        return status;
-    }
-    *out = document;
-    return BP_OK;
+        status = bp_catalogue_document_json(out, database, name, error);
+    return status;
 }
 
 /* ---- deleting ---- */

@@ -172,7 +172,8 @@ static void take_block(bp_upload *upload, const bp_upload_block *block)
         fail(upload, status);
 }
 
-static bp_status publish(bp_upload *upload, bool *out_created, bp_error *error)
+static bp_status publish(bp_upload *upload, bool *out_created, json_t **out_document,
+                         bp_error *error)
 {
     bp_datasets *datasets = upload->datasets;
     size_t count;
@@ -189,23 +190,21 @@ static bp_status publish(bp_upload *upload, bool *out_created, bp_error *error)
     if (status == BP_OK)
         status = bp_columns_sync(bp_store_directory(datasets->store), error);
     if (status == BP_OK)
-        status = bp_catalogue_insert(out_created, datasets->store, upload->name, !upload->column,
-                                     bp_upload_pipeline_sha256(upload->pipeline), drafts, count,
-                                     datasets->limits.columns, error);
+        status = bp_catalogue_insert(out_created, out_document, datasets->store, upload->name,
+                                     !upload->column, bp_upload_pipeline_sha256(upload->pipeline),
+                                     drafts, count, datasets->limits.columns, error);
     if (status != BP_OK)
         bp_sweep_some(datasets, &sweep);
     free(sweep.sha256);
     return status;
 }
 
-/* Calls done and frees the upload. */
-static void finish(bp_upload *upload, bp_status status, bool created)
+/* Calls done, with the document (its owner from then on), and frees the upload. */
+static void finish(bp_upload *upload, bp_status status, bool created, json_t *document)
 {
-    bp_upload_result result = {.status = status, .error = upload->error, .created = created};
+    bp_upload_result result = {
+        .status = status, .error = upload->error, .created = created, .document = document};
     bp_upload_pipeline_free(upload->pipeline);
-    if (status == BP_OK)
-        result.status = bp_datasets_document_json(&result.document, upload->datasets, upload->name,
-                                                  &result.error);
     if (result.status != BP_OK && result.error.status == BP_OK)
         (void)bp_error_set(&result.error, result.status, NULL, "%s", bp_status_text(result.status));
     if (status == BP_OK)
@@ -227,6 +226,7 @@ static bool take_end(bp_upload *upload)
 {
     bp_status status = has_pipeline(upload) ? BP_OK : upload->status;
     bool more = true, created = false;
+    json_t *document = NULL;
     if (status == BP_OK && upload->state == BP_UPLOAD_RECEIVING) {
         status = bp_upload_pipeline_end(upload->pipeline, &upload->error);
         upload->state = BP_UPLOAD_CONVERTING;
@@ -236,9 +236,9 @@ static bool take_end(bp_upload *upload)
     if (status == BP_OK && more)
         return false;
     if (status == BP_OK)
-        status = publish(upload, &created, &upload->error);
+        status = publish(upload, &created, &document, &upload->error);
     upload->state = BP_UPLOAD_DONE;
-    finish(upload, status, created);
+    finish(upload, status, created, document);
     return true;
 }
 
@@ -306,7 +306,7 @@ static void take_turn(bp_datasets *datasets, bp_upload *upload)
     pthread_mutex_unlock(&datasets->mutex);
     bool gone = true;
     if (aborted)
-        finish(upload, BP_CANCELLED, false);
+        finish(upload, BP_CANCELLED, false, NULL);
     else
         gone = take_end(upload);
     pthread_mutex_lock(&datasets->mutex);
@@ -344,7 +344,7 @@ void *bp_ingest_body(void *argument)
         datasets->uploads = upload->next;
         pthread_mutex_unlock(&datasets->mutex);
         (void)bp_error_set(&upload->error, BP_CANCELLED, NULL, "the daemon is stopping");
-        finish(upload, BP_CANCELLED, false);
+        finish(upload, BP_CANCELLED, false, NULL);
         pthread_mutex_lock(&datasets->mutex);
     }
     pthread_mutex_unlock(&datasets->mutex);

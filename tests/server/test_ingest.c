@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -383,6 +384,41 @@ static void lists_page_by_name(void **state)
     json_decref(list);
 }
 
+typedef struct deleter {
+    support_data *data;
+    atomic_bool *stop;
+} deleter;
+
+static void *delete_again_and_again(void *argument)
+{
+    const deleter *self = argument;
+    while (!atomic_load(self->stop))
+        (void)!support_delete(self->data, "d", NULL);
+    return NULL;
+}
+
+/* Deletions often share the transaction of the upload. */
+static void an_upload_answers_though_it_is_deleted_at_once(void **state)
+{
+    enum { DELETERS = 3, UPLOADS = 100 };
+    support_data *data = *state;
+    atomic_bool stop = false;
+    deleter shared = {.data = data, .stop = &stop};
+    pthread_t threads[DELETERS];
+    for (size_t i = 0; i < DELETERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, delete_again_and_again, &shared), 0);
+    size_t refused = 0;
+    for (size_t i = 0; i < UPLOADS; i++) {
+        bp_upload_result result = support_upload(data, "d", NULL, BP_FORMAT_CSV, "a\n1\n", 4, 4);
+        refused += result.status != BP_OK || !json_object_get(result.document, "sha256");
+        json_decref(result.document);
+    }
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < DELETERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(refused, 0);
+}
+
 #define DATA_TEST(name) cmocka_unit_test_setup_teardown(name, open_data, close_data)
 
 int main(void)
@@ -398,6 +434,7 @@ int main(void)
         DATA_TEST(deletion_waits_for_jobs_and_removes_files),
         DATA_TEST(orphans_are_swept_at_start),
         DATA_TEST(lists_page_by_name),
+        DATA_TEST(an_upload_answers_though_it_is_deleted_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,4 +126,10 @@ enum bp_layer_index {
 
 extern const bp_family bp_layer_family;
 
+/* The record of a member of bp_layer_family. */
+static inline const bp_layer_type *bp_layer_type_of(const bp_member *member)
+{
+    return (const bp_layer_type *)member; /* member is its first field */
+}
+
 #endif

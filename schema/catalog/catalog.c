@@ -4,17 +4,21 @@
 #include <stdbool.h>
 
 #include "core/activation/activation.h"
+#include "core/dropout/dropout.h"
 #include "core/initializer/initializer.h"
 #include "core/layer/layer.h"
 #include "core/loss/loss.h"
 #include "core/optimizer/optimizer.h"
 #include "core/preparation/preparation.h"
+#include "core/regularizer/regularizer.h"
 #include "core/schedule/schedule.h"
+#include "core/training/early_stopping.h"
 #include "schema/json/json_text.h"
 
 static const bp_family *const families[] = {
-    &bp_layer_family,     &bp_activation_family, &bp_initializer_family, &bp_loss_family,
-    &bp_optimizer_family, &bp_schedule_family,   &bp_scaling_family,     &bp_missing_family,
+    &bp_layer_family,    &bp_dropout_family,   &bp_activation_family, &bp_initializer_family,
+    &bp_loss_family,     &bp_optimizer_family, &bp_schedule_family,   &bp_regularizer_family,
+    &bp_stopping_family, &bp_scaling_family,   &bp_missing_family,    &bp_target_scaling_family,
 };
 
 const bp_family *bp_catalog_family(size_t index)

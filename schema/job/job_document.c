@@ -78,11 +78,77 @@ static json_t *network_json(const bp_job_spec *spec)
 json_t *bp_layer_spec_json(const bp_layer_spec *spec)
 {
     json_t *layer = bp_choice_json(&spec->layer, BP_CHOICE_OBJECT);
-    bool ok = add(layer, "activation", bp_choice_json(&spec->activation, BP_CHOICE_WORD));
-    ok &= add(layer, "init", bp_choice_json(&spec->initializer, BP_CHOICE_OBJECT));
+    bool ok = layer != NULL;
+    if (ok && spec->activation.member)
+        ok = add(layer, "activation", bp_choice_json(&spec->activation, BP_CHOICE_WORD));
+    if (ok && spec->initializer.member)
+        ok = add(layer, "init", bp_choice_json(&spec->initializer, BP_CHOICE_OBJECT));
+    if (ok && spec->dropout.member)
+        ok = add(layer, "dropout", bp_styled_choice_json(&spec->dropout, &bp_dropout_style));
     if (ok)
         return layer;
     json_decref(layer);
+    return NULL;
+}
+
+static json_t *loss_json(const bp_job_work *work)
+{
+    json_t *loss = bp_choice_json(&work->spec->training.network.loss, BP_CHOICE_OBJECT);
+    const json_t *weights = work->draft.class_weights.value;
+    if (!weights || add(loss, "class_weights", json_deep_copy(weights)))
+        return loss;
+    json_decref(loss);
+    return NULL;
+}
+
+static json_t *preprocess_json(const bp_job_spec *spec)
+{
+    json_t *json =
+        json_pack("{s:b, s:o, s:b}", "center", (int)spec->center, "scale",
+                  bp_choice_json(&spec->scaling, BP_CHOICE_WORD), "whiten", (int)spec->whiten);
+    bool ok = json != NULL;
+    if (ok && spec->whiten)
+        ok = add(json, "epsilon", bp_json_real(spec->whiten_epsilon));
+    if (ok)
+        ok = add(json, "missing", bp_choice_json(&spec->missing, BP_CHOICE_WORD));
+    if (ok && spec->task == BP_TASK_REGRESSION)
+        ok = add(json, "target", bp_choice_json(&spec->target_scaling, BP_CHOICE_WORD));
+    if (ok)
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
+static json_t *regularization_json(const bp_training_spec *training)
+{
+    json_t *json = json_object();
+    bool ok = json != NULL;
+    for (size_t index = 0; ok && index < training->regularizer_count; index++)
+        ok = add(json, training->regularizers[index].member->name,
+                 bp_json_real(training->regularizers[index].value[0]));
+    if (ok)
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
+static json_t *training_json(const bp_job_spec *spec)
+{
+    const bp_training_spec *training = &spec->training;
+    json_t *json = json_pack(
+        "{s:I, s:I, s:b, s:I, s:s, s:I, s:b}", "epochs", (json_int_t)training->epochs, "batch_size",
+        (json_int_t)training->batch_size, "shuffle", (int)training->shuffle, "seed",
+        (json_int_t)training->seed, "dtype", bp_dtype_name(training->network.dtype), "threads",
+        (json_int_t)spec->threads, "gradient_check", (int)spec->gradient_check);
+    const bp_choice_style style = {.family = &bp_stopping_family};
+    bool ok = json != NULL;
+    if (ok && training->clip_norm > 0)
+        ok = add(json, "clip_norm", bp_json_real(training->clip_norm));
+    if (ok && training->early_stopping.member)
+        ok = add(json, "early_stopping", bp_styled_choice_json(&training->early_stopping, &style));
+    if (ok)
+        return json;
+    json_decref(json);
     return NULL;
 }
 
@@ -95,22 +161,19 @@ json_t *bp_job_document(const bp_job_work *work)
     ok &= add(document, "task", json_string(bp_task_names[spec->task]));
     ok &= add(document, "priority", json_integer(spec->priority));
     ok &= add(document, "data", data_json(work));
-    ok &= add(document, "preprocess",
-              json_pack("{s:b, s:o, s:o}", "center", (int)spec->center, "scale",
-                        bp_choice_json(&spec->scaling, BP_CHOICE_WORD), "missing",
-                        bp_choice_json(&spec->missing, BP_CHOICE_WORD)));
+    ok &= add(document, "preprocess", preprocess_json(spec));
     ok &= add(document, "network", network_json(spec));
-    ok &= add(document, "loss", bp_choice_json(&training->network.loss, BP_CHOICE_OBJECT));
+    ok &= add(document, "loss", loss_json(work));
     ok &= add(document, "optimizer", bp_choice_json(&training->optimizer, BP_CHOICE_OBJECT));
     ok &= add(document, "schedule", bp_choice_json(&training->schedule, BP_CHOICE_OBJECT));
-    ok &= add(document, "training",
-              json_pack("{s:I, s:I, s:b, s:I, s:s, s:I}", "epochs", (json_int_t)training->epochs,
-                        "batch_size", (json_int_t)training->batch_size, "shuffle",
-                        (int)training->shuffle, "seed", (json_int_t)training->seed, "dtype",
-                        bp_dtype_name(training->network.dtype), "threads",
-                        (json_int_t)spec->threads));
+    ok &= add(document, "regularization", regularization_json(training));
+    ok &= add(document, "training", training_json(spec));
     ok &= add(document, "metrics",
               json_pack("{s:I}", "every_steps", (json_int_t)spec->metrics_every_steps));
+    if (spec->initial_model)
+        ok &= add(document, "initial",
+                  json_pack("{s:s, s:I}", "model", spec->initial_model, "version",
+                            (json_int_t)spec->initial_version));
     if (ok)
         return document;
     json_decref(document);

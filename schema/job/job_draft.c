@@ -1,12 +1,16 @@
 #include "schema/job/job_draft.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/dropout/dropout.h"
 #include "core/initializer/initializer.h"
 #include "core/network/network.h"
 #include "core/preparation/preparation.h"
 #include "core/schedule/schedule.h"
+#include "core/training/early_stopping.h"
+#include "schema/job/layer_json.h"
 #include "schema/json/choice.h"
 #include "schema/json/json_text.h"
 
@@ -18,6 +22,7 @@ static const bp_count_range priorities = {-1000000, 1000000};
 static const bp_count_range from_zero = {0, BP_JSON_INTEGER_MAXIMUM};
 static const bp_count_range from_one = {1, BP_JSON_INTEGER_MAXIMUM};
 static const bp_real_range fractions = {0, 1, true, true};
+static const bp_real_range above_zero = {0, INFINITY, true, false};
 
 #define BP_COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
@@ -76,17 +81,34 @@ static const bp_object_fields data_table = {data_fields, BP_COUNT_OF(data_fields
 static const bp_field preprocess_fields[] = {
     {"center", bp_read_bool, offsetof(bp_job_draft, preprocess.center), NULL, false},
     {"scale", bp_read_choice, offsetof(bp_job_draft, preprocess.scale), &bp_scaling_family, false},
+    {"whiten", bp_read_bool, offsetof(bp_job_draft, preprocess.whiten), NULL, false},
+    {"epsilon", bp_read_real, offsetof(bp_job_draft, preprocess.epsilon), &above_zero, false},
     {"missing", bp_read_choice, offsetof(bp_job_draft, preprocess.missing), &bp_missing_family,
+     false},
+    {"target", bp_read_choice, offsetof(bp_job_draft, preprocess.target), &bp_target_scaling_family,
      false},
 };
 static const bp_object_fields preprocess_table = {preprocess_fields,
                                                   BP_COUNT_OF(preprocess_fields)};
 
+const bp_choice_style bp_dropout_style = {
+    .family = &bp_dropout_family, .tag = "of", .absent = &bp_dropout_units.member};
+
 static const bp_field layer_extra_fields[] = {
     {"activation", bp_read_choice, offsetof(bp_layer_spec, activation), &bp_activation_family,
      false},
     {"init", bp_read_choice, offsetof(bp_layer_spec, initializer), &bp_initializer_family, false},
+    {"dropout", bp_read_styled_choice, offsetof(bp_layer_spec, dropout), &bp_dropout_style, false},
 };
+
+/* Whether a layer is of a type that has hyperparameters alone. */
+static bool is_mask(const json_t *layer)
+{
+    const json_t *type = json_is_object(layer) ? json_object_get(layer, "type") : layer;
+    const char *name = json_string_value(type);
+    const bp_member *member = name ? bp_family_find(&bp_layer_family, name) : NULL;
+    return member && bp_layer_type_of(member)->is_mask;
+}
 
 static void read_layers(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
                         const void *detail)
@@ -113,8 +135,9 @@ static void read_layers(bp_reader *reader, const bp_place *place, const json_t *
     for (size_t index = 0; index < count; index++) {
         bp_place at = bp_place_element(place, index);
         bp_layer_spec *layer = &network->layers[index];
-        bp_choice_read(reader, &at, json_array_get(value, index), &layer->layer, &bp_layer_family,
-                       layer_extra_fields, BP_COUNT_OF(layer_extra_fields), layer);
+        const json_t *given = json_array_get(value, index);
+        bp_choice_read(reader, &at, given, &layer->layer, &bp_layer_family, layer_extra_fields,
+                       is_mask(given) ? 0 : BP_COUNT_OF(layer_extra_fields), layer);
     }
 }
 
@@ -131,6 +154,44 @@ static void read_network(bp_reader *reader, const bp_place *place, const json_t 
     bp_reader_object(reader, place, value, network_fields, BP_COUNT_OF(network_fields), network);
 }
 
+/* Each member under its own name, written as the one number that it takes. */
+static void read_regularizer(bp_reader *reader, const bp_place *place, const json_t *value,
+                             void *out, const void *detail)
+{
+    const bp_member *member = detail;
+    bp_choice choice = bp_choice_default(member);
+    const double nothing = -1; /* below every minimum */
+    choice.value[0] = nothing;
+    bp_read_hyperparameter(reader, place, value, &choice.value[0], &member->parameters[0]);
+    if (choice.value[0] != nothing)
+        *(bp_choice *)out = choice;
+}
+
+static void read_regularization(bp_reader *reader, const bp_place *place, const json_t *value,
+                                void *out, const void *detail)
+{
+    (void)detail;
+    bp_field fields[BP_REGULARIZER_COUNT];
+    for (size_t index = 0; index < BP_REGULARIZER_COUNT; index++) {
+        const bp_member *member = bp_regularizer_family.members[index];
+        fields[index] = (bp_field){.name = member->name,
+                                   .read = read_regularizer,
+                                   .offset = index * sizeof(bp_choice),
+                                   .detail = member};
+    }
+    bp_reader_object(reader, place, value, fields, BP_REGULARIZER_COUNT, out);
+}
+
+static void read_early_stopping(bp_reader *reader, const bp_place *place, const json_t *value,
+                                void *out, const void *detail)
+{
+    (void)detail;
+    const bp_choice_style style = {.family = &bp_stopping_family,
+                                   .absent =
+                                       bp_stopping_family.members[BP_STOPPING_early_stopping]};
+    bp_read_styled_choice(reader, place, value, out, &style);
+}
+
 static const bp_field training_fields[] = {
     {"epochs", bp_read_count, offsetof(bp_job_draft, training.epochs), &from_zero, false},
     {"batch_size", bp_read_count, offsetof(bp_job_draft, training.batch_size), &from_one, false},
@@ -138,6 +199,10 @@ static const bp_field training_fields[] = {
     {"seed", bp_read_count, offsetof(bp_job_draft, training.seed), &from_zero, false},
     {"dtype", bp_read_word, offsetof(bp_job_draft, training.dtype), &dtypes, false},
     {"threads", bp_read_count, offsetof(bp_job_draft, training.threads), &from_one, false},
+    {"clip_norm", bp_read_real, offsetof(bp_job_draft, training.clip_norm), &above_zero, false},
+    {"early_stopping", read_early_stopping, offsetof(bp_job_draft, training.early_stopping), NULL,
+     false},
+    {"gradient_check", bp_read_bool, offsetof(bp_job_draft, training.gradient_check), NULL, false},
 };
 static const bp_object_fields training_table = {training_fields, BP_COUNT_OF(training_fields)};
 
@@ -145,6 +210,25 @@ static const bp_field metrics_fields[] = {
     {"every_steps", bp_read_count, offsetof(bp_job_draft, metrics.every_steps), &from_one, false},
 };
 static const bp_object_fields metrics_table = {metrics_fields, BP_COUNT_OF(metrics_fields)};
+
+static const bp_field loss_extra_fields[] = {
+    {"class_weights", bp_read_json, offsetof(bp_job_draft, class_weights), NULL, false},
+};
+
+static void read_loss(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
+                      const void *detail)
+{
+    (void)detail;
+    bp_job_draft *draft = out;
+    bp_choice_read(reader, place, value, &draft->loss, &bp_loss_family, loss_extra_fields,
+                   BP_COUNT_OF(loss_extra_fields), draft);
+}
+
+static const bp_field initial_fields[] = {
+    {"model", bp_read_name, offsetof(bp_initial_draft, model), NULL, true},
+    {"version", bp_read_count, offsetof(bp_initial_draft, version), &from_one, false},
+};
+static const bp_object_fields initial_table = {initial_fields, BP_COUNT_OF(initial_fields)};
 
 /* Tables of nested objects whose offsets are from the draft itself have offset 0. */
 static const bp_field job_fields[] = {
@@ -154,11 +238,13 @@ static const bp_field job_fields[] = {
     {"data", bp_read_object, offsetof(bp_job_draft, data), &data_table, true},
     {"preprocess", bp_read_object, 0, &preprocess_table, false},
     {"network", read_network, offsetof(bp_job_draft, network), NULL, false},
-    {"loss", bp_read_choice, offsetof(bp_job_draft, loss), &bp_loss_family, false},
+    {"loss", read_loss, 0, NULL, false},
     {"optimizer", bp_read_choice, offsetof(bp_job_draft, optimizer), &bp_optimizer_family, false},
     {"schedule", bp_read_choice, offsetof(bp_job_draft, schedule), &bp_schedule_family, false},
+    {"regularization", read_regularization, offsetof(bp_job_draft, regularizer), NULL, false},
     {"training", bp_read_object, 0, &training_table, false},
     {"metrics", bp_read_object, 0, &metrics_table, false},
+    {"initial", bp_read_object, offsetof(bp_job_draft, initial), &initial_table, false},
 };
 
 void bp_job_draft_read(bp_job_draft *out, bp_reader *reader, const json_t *body, size_t layer_limit)

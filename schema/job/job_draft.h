@@ -4,6 +4,7 @@
 #define BP_SCHEMA_JOB_JOB_DRAFT_H
 
 #include "core/layer/layer.h"
+#include "core/regularizer/regularizer.h"
 #include "schema/json/reader.h"
 
 typedef struct bp_part_draft {
@@ -28,21 +29,32 @@ typedef struct bp_network_draft {
     bp_layer_spec *layers; /* member NULL: absent (activation, initializer) or at fault (layer) */
 } bp_network_draft;
 
+typedef struct bp_initial_draft {
+    bp_given_text model;
+    bp_given_count version;
+} bp_initial_draft;
+
 typedef struct bp_job_draft {
     bp_given_text name;
     bp_given_count task; /* bp_task_kind */
     bp_given_count priority;
     bp_data_draft data;
     struct {
-        bp_given_bool center;
-        bp_choice scale, missing;
+        bp_given_bool center, whiten;
+        bp_given_real epsilon;
+        bp_choice scale, missing, target;
     } preprocess;
     bp_network_draft network;
-    bp_choice loss, optimizer, schedule; /* member NULL: absent, or at fault */
+    bp_choice loss, optimizer, schedule;         /* member NULL: absent, or at fault */
+    bp_choice regularizer[BP_REGULARIZER_COUNT]; /* by index in the family; member NULL: absent */
+    bp_given_json class_weights;                 /* of the loss: read against the classes */
     struct {
         bp_given_count epochs, batch_size, seed, dtype, threads;
-        bp_given_bool shuffle;
+        bp_given_bool shuffle, gradient_check;
+        bp_given_real clip_norm;
+        bp_choice early_stopping;
     } training;
+    bp_initial_draft initial;
     struct {
         bp_given_count every_steps;
     } metrics;

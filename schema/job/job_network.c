@@ -13,6 +13,7 @@
 #include "core/schedule/schedule.h"
 #include "schema/job/job_work.h"
 #include "schema/json/json_text.h"
+#include "schema/model/model_info.h"
 
 /* What a job gets that says nothing of it. The optimiser and the epochs bring small tables (Iris, digits)
  * to where they stop getting better. */
@@ -23,6 +24,37 @@ enum {
     DEFAULT_METRIC_STEPS = 50
 };
 static const double default_learning_rate = 0.05;
+
+/* Of scaled features: directions in which the training rows spread less than this count as none. */
+static const double default_whiten_epsilon = 1e-5;
+
+static void resolve_whitening(bp_job_work *work)
+{
+    bp_job_spec *spec = work->spec;
+    const bp_given_real *epsilon = &work->draft.preprocess.epsilon;
+    spec->whiten = work->draft.preprocess.whiten.value; /* false where absent */
+    if (spec->whiten)
+        spec->whiten_epsilon = epsilon->given ? epsilon->value : default_whiten_epsilon;
+    else if (epsilon->given)
+        bp_job_fault(work, BP_INVALID, "/preprocess/epsilon",
+                     "belongs to whitening, which is off: give \"whiten\": true");
+    if (spec->whiten && !spec->center)
+        bp_job_fault(work, BP_INVALID, "/preprocess/whiten",
+                     "whitening needs centred features, and \"center\" is false");
+}
+
+static void resolve_target_scaling(bp_job_work *work)
+{
+    bp_job_spec *spec = work->spec;
+    const bp_choice *given = &work->draft.preprocess.target;
+    spec->target_scaling =
+        given->member ? *given
+                      : bp_choice_default(bp_target_scaling_family.members[BP_TARGET_SCALING_none]);
+    if (work->task_known && spec->task != BP_TASK_REGRESSION &&
+        spec->target_scaling.member->index != BP_TARGET_SCALING_none)
+        bp_job_fault(work, BP_INVALID, "/preprocess/target",
+                     "scales the targets of a regression; classes have no scale");
+}
 
 static void resolve_preparation(bp_job_work *work)
 {
@@ -35,9 +67,9 @@ static void resolve_preparation(bp_job_work *work)
     spec->missing = draft->preprocess.missing.member
                         ? draft->preprocess.missing
                         : bp_choice_default(bp_missing_family.members[BP_MISSING_mean]);
-    spec->target_scaling =
-        bp_choice_default(bp_target_scaling_family.members[BP_TARGET_SCALING_none]);
-    if (!work->features_known)
+    resolve_whitening(work);
+    resolve_target_scaling(work);
+    if (!work->features_known || (spec->whiten && !spec->center))
         return;
     bp_feature_column *columns = bp_job_allocate(work, spec->feature_count, sizeof *columns);
     if (!columns)
@@ -94,6 +126,12 @@ static void take_layers(bp_job_work *work)
         spec->layers = work->draft.network.layers;
         spec->layer_count = work->draft.network.layer_count;
         work->draft.network.layers = NULL;
+    } else if (work->initial) {
+        spec->layers = bp_job_allocate(work, work->initial->layer_count, sizeof *spec->layers);
+        if (!spec->layers)
+            return;
+        spec->layer_count = work->initial->layer_count;
+        memcpy(spec->layers, work->initial->layers, spec->layer_count * sizeof *spec->layers);
     } else {
         spec->layers = bp_job_allocate(work, 2, sizeof *spec->layers);
         if (!spec->layers)
@@ -103,6 +141,8 @@ static void take_layers(bp_job_work *work)
     }
     for (size_t index = 0; index < spec->layer_count; index++) {
         bp_layer_spec *layer = &spec->layers[index];
+        if (layer->layer.member && bp_layer_type_of(layer->layer.member)->is_mask)
+            continue;
         if (!layer->activation.member)
             layer->activation =
                 bp_choice_default(bp_activation_family.members[BP_ACTIVATION_identity]);
@@ -179,13 +219,17 @@ static void resolve_layers(bp_job_work *work)
         bp_layer_spec *layer = &spec->layers[index];
         bool last = index + 1 == spec->layer_count;
         const bp_activation *activation = (const bp_activation *)layer->activation.member;
-        if (activation->rowwise && !last)
+        if (activation && activation->rowwise && !last)
             layer_fault(work, index, "activation",
                         "this activation works on whole rows: only the last layer may have it");
         if (!layer->layer.member)
             continue;
         size_t parameter = automatic_parameter(layer->layer.member);
-        if (last)
+        if (last && bp_layer_type_of(layer->layer.member)->is_mask)
+            layer_fault(
+                work, index, "type",
+                "the last layer must have outputs of its own; dropout only masks its input");
+        else if (last)
             check_output_width(work, layer);
         else if (parameter != SIZE_MAX && isnan(layer->layer.value[parameter]))
             layer_fault(work, index, layer->layer.member->parameters[parameter].name,
@@ -212,6 +256,8 @@ static void resolve_loss(bp_job_work *work)
     if (!record->merges || spec->layer_count == 0)
         return;
     const bp_member *activation = spec->layers[spec->layer_count - 1].activation.member;
+    if (!activation)
+        return;
     if (strcmp(activation->name, record->merges) != 0 &&
         activation->index != BP_ACTIVATION_identity)
         bp_job_warn(work,
@@ -225,14 +271,15 @@ static int64_t count_or(const bp_given_count *given, int64_t absent)
     return given->given ? given->value : absent;
 }
 
-/* Targets are not scaled, and a squared error's gradient grows with them: without a smaller rate a
+/* A squared error's gradient grows with targets that are not scaled: without a smaller rate a
  * regression on large numbers diverges. The rate is divided by the largest target, and rounded to one
  * digit so that it reads as the guess that it is. */
 static double guess_learning_rate(const bp_job_work *work)
 {
     const bp_job_spec *spec = work->spec;
     double largest = 1;
-    if (spec->task == BP_TASK_CLASSIFICATION || !work->targets_known)
+    if (spec->task == BP_TASK_CLASSIFICATION || !work->targets_known ||
+        spec->target_scaling.member->index != BP_TARGET_SCALING_none)
         return default_learning_rate;
     for (size_t index = 0; index < spec->target_count; index++) {
         const bp_column_info *column = &work->training->columns[spec->targets[index].index];
@@ -245,6 +292,39 @@ static double guess_learning_rate(const bp_job_work *work)
     snprintf(digits, sizeof digits, "%.0e", default_learning_rate / largest);
     double rate = strtod(digits, NULL);
     return rate > 0 ? rate : DBL_MIN; /* a target beyond 10^306 */
+}
+
+/* A metric that the run will not have cannot be watched. */
+static void check_watched(bp_job_work *work, const char *pointer, bp_watched watched)
+{
+    const bool of_validation =
+        watched == BP_WATCHED_VALIDATION_LOSS || watched == BP_WATCHED_VALIDATION_ACCURACY;
+    const bool of_accuracy =
+        watched == BP_WATCHED_VALIDATION_ACCURACY || watched == BP_WATCHED_TRAIN_ACCURACY;
+    const bp_data_draft *data = &work->draft.data;
+    if (bp_faults_at(work->reader.faults, pointer))
+        return; /* unknown: what is watched now is the default */
+    if (of_validation && !data->validation.json.value)
+        bp_job_fault(work, BP_INVALID, pointer,
+                     "%s is watched, but there is no validation part: give data.validation, or "
+                     "watch train.loss",
+                     bp_watched_names[watched]);
+    if (of_accuracy && work->task_known && work->spec->task != BP_TASK_CLASSIFICATION)
+        bp_job_fault(work, BP_INVALID, pointer, "%s is watched, but a regression has no accuracy",
+                     bp_watched_names[watched]);
+}
+
+static void resolve_watching(bp_job_work *work)
+{
+    bp_training_spec *training = &work->spec->training;
+    const bp_member *schedule = training->schedule.member;
+    training->early_stopping = work->draft.training.early_stopping;
+    if (schedule->index == BP_SCHEDULE_plateau)
+        check_watched(work, "/schedule/metric",
+                      (bp_watched)training->schedule.value[BP_PLATEAU_METRIC]);
+    if (training->early_stopping.member)
+        check_watched(work, "/training/early_stopping/metric",
+                      (bp_watched)training->early_stopping.value[BP_EARLY_STOPPING_METRIC]);
 }
 
 static void resolve_training(bp_job_work *work)
@@ -261,11 +341,17 @@ static void resolve_training(bp_job_work *work)
     training->schedule = draft->schedule.member
                              ? draft->schedule
                              : bp_choice_default(bp_schedule_family.members[BP_SCHEDULE_constant]);
+    resolve_watching(work);
+    for (size_t index = 0; index < BP_REGULARIZER_COUNT; index++)
+        if (draft->regularizer[index].member)
+            training->regularizers[training->regularizer_count++] = draft->regularizer[index];
+    training->clip_norm = draft->training.clip_norm.given ? draft->training.clip_norm.value : 0;
     training->seed = (uint64_t)count_or(&draft->training.seed, 1);
     training->epochs = (uint64_t)count_or(&draft->training.epochs, DEFAULT_EPOCHS);
     training->batch_size = (size_t)count_or(&draft->training.batch_size, DEFAULT_BATCH);
     training->shuffle = draft->training.shuffle.given ? draft->training.shuffle.value : true;
     training->network.dtype = (bp_dtype)count_or(&draft->training.dtype, BP_FLOAT32);
+    spec->gradient_check = draft->training.gradient_check.value; /* false where absent */
     spec->threads = (size_t)count_or(&draft->training.threads, 1);
     spec->metrics_every_steps =
         (uint64_t)count_or(&draft->metrics.every_steps, DEFAULT_METRIC_STEPS);

@@ -56,7 +56,10 @@ static void resolve(bp_job_work *work, const json_t *body, bp_job_size *size)
     bp_job_resolve_data(work);
     resolve_name(work);
     bp_job_resolve_parts(work);
+    bp_job_find_initial(work);
     bp_job_resolve_network(work);
+    bp_job_resolve_class_weights(work);
+    bp_job_check_initial(work);
     if (!bp_faults_any(work->reader.faults))
         bp_job_resolve_size(work, size);
 }
@@ -125,5 +128,7 @@ void bp_job_spec_free(bp_job_spec *spec)
     free(spec->validation.dataset);
     free(spec->test.dataset);
     free(spec->layers);
+    free(spec->class_weight);
+    free(spec->initial_model);
     free(spec);
 }

@@ -66,17 +66,27 @@ typedef struct bp_job_spec {
 
     size_t layer_count;
     bp_layer_spec *layers; /* owned; training.network.layers points here */
+    bool balances_classes; /* class_weight waits for bp_job_balance_classes */
+    double *class_weight;  /* (classes) or NULL; owned; training.network.class_weight points here */
+    char *initial_model;   /* whose weights the training begins with; NULL: initialised ones */
+    uint64_t initial_version;
     bp_training_spec
         training; /* network, loss, optimiser, schedule, seed, epochs, batch, shuffle */
     size_t threads;
+    bool gradient_check; /* a check that fails before training fails the job */
     uint64_t metrics_every_steps;
 } bp_job_spec;
 
-/* Finds a data set: the newest version (sha256 NULL) or one by content. NULL when there is none.
- * The answer is borrowed until the resolving call returns. */
+struct bp_model_info;
+
+/* Finds what a job names. Answers are borrowed until the resolving call returns. */
 typedef struct bp_dataset_lookup {
     void *context;
+    /* A data set: the newest version (sha256 NULL) or one by content. NULL: there is none. */
     const bp_dataset_info *(*find)(void *context, const char *name, const char *sha256);
+    /* A version of a model, 0: the newest. NULL: there is none. The function may be NULL: there are no
+     * models. */
+    const struct bp_model_info *(*find_model)(void *context, const char *name, uint64_t version);
 } bp_dataset_lookup;
 
 typedef struct bp_job_limits {
@@ -109,6 +119,13 @@ BP_CHECK_RESULT bp_status bp_job_resolve(bp_job_spec **out, json_t **out_resolve
  * "parameters", "tensors"}], "parameters", "memory": {…}, "rows": {…}, "warnings"}. Steals nothing. */
 json_t *bp_job_validation_json(const bp_job_spec *spec, json_t *resolved, json_t *warnings,
                                const bp_job_size *size);
+
+/* "balanced" class weights from the labels of the training rows, (row_count) each below the number of
+ * classes: n / (k n_c) for a class of n_c among n rows, k classes in all; 1 for a class without rows.
+ * Does nothing for a job that does not ask for them. To be called before the trainer is created.
+ * BP_NO_MEMORY. */
+BP_CHECK_RESULT bp_status bp_job_balance_classes(bp_job_spec *spec, const int32_t *label,
+                                                 size_t row_count, bp_error *error);
 
 void bp_job_spec_free(bp_job_spec *spec); /* accepts NULL */
 

@@ -19,7 +19,8 @@ typedef struct bp_job_work {
     bool features_known, targets_known, task_known; /* resolved without a fault */
     uint64_t training_rows, validation_rows, test_rows;
     size_t raw_width;
-    uint64_t preparation_bytes; /* fitted, and while it is fitted */
+    uint64_t preparation_bytes;          /* fitted, and while it is fitted */
+    const struct bp_model_info *initial; /* borrowed from the lookup; NULL: none, or not found */
     bp_job_spec *spec;
     json_t *warnings;
 } bp_job_work;
@@ -40,7 +41,10 @@ const bp_dataset_info *bp_job_find_dataset(bp_job_work *work, const char *pointe
 
 void bp_job_resolve_data(bp_job_work *work);    /* data sets, columns, task, classes */
 void bp_job_resolve_parts(bp_job_work *work);   /* validation and test, missing values */
+void bp_job_find_initial(bp_job_work *work);    /* the model that "initial" names */
 void bp_job_resolve_network(bp_job_work *work); /* preparation, layers, loss, training */
+void bp_job_resolve_class_weights(bp_job_work *work);
+void bp_job_check_initial(bp_job_work *work); /* shapes of the initial model's weights */
 void bp_job_resolve_size(bp_job_work *work, bp_job_size *out); /* memory against limits */
 json_t *bp_job_document(const bp_job_work *work);              /* NULL: no memory */
 

@@ -5,8 +5,13 @@
 #include <jansson.h>
 
 #include "core/layer/layer.h"
+#include "schema/json/choice.h"
 
-/* {"type", hyperparameters…, "activation", "init"}: as in network.layers. NULL: no memory. */
+/* How a layer's dropout is written: {"keep": p, "of": "connections"}, of units where it does not say. */
+extern const bp_choice_style bp_dropout_style;
+
+/* {"type", hyperparameters…, "activation", "init", "dropout"?}: as in network.layers; a layer that only
+ * masks has the hyperparameters alone. NULL: no memory. */
 json_t *bp_layer_spec_json(const bp_layer_spec *spec);
 
 /* [{"type", "input", "output", "parameters", "tensors": [{"name", "shape"}]}] for layers that were

@@ -16,9 +16,8 @@ static const char *member_name_at(const void *list, size_t index)
     return index < family->member_count ? family->members[index]->name : NULL;
 }
 
-/* For bp_field.read: out is the double of a hyperparameter, detail its record. */
-static void read_hyperparameter(bp_reader *reader, const bp_place *place, const json_t *value,
-                                void *out, const void *detail)
+void bp_read_hyperparameter(bp_reader *reader, const bp_place *place, const json_t *value,
+                            void *out, const void *detail)
 {
     const bp_hyperparameter *parameter = detail;
     double *number = out;
@@ -44,7 +43,7 @@ static void read_hyperparameter(bp_reader *reader, const bp_place *place, const 
         return;
     }
     bool whole = parameter->kind == BP_INTEGER_PARAMETER;
-    if (whole ? !json_is_integer(value) : !json_is_number(value)) {
+    if (whole ? !bp_json_is_whole(value) : !json_is_number(value)) {
         bp_reader_fault_kind(reader, place,
                              !whole                    ? "a number"
                              : parameter->accepts_auto ? "a whole number or \"auto\""
@@ -85,12 +84,15 @@ static void read_extra(bp_reader *reader, const bp_place *place, const json_t *v
     to->field->read(reader, place, value, (char *)to->base + to->field->offset, to->field->detail);
 }
 
+/* The member that value names, by its field `tag` or, where bare is allowed, itself. */
 static const bp_member *find_member(bp_reader *reader, const bp_place *place, const json_t *value,
-                                    const bp_family *family)
+                                    const bp_choice_style *style)
 {
-    const json_t *type = json_is_object(value) ? json_object_get(value, "type") : value;
-    bp_place type_place = bp_place_member(place, "type");
+    const json_t *type = json_is_object(value) ? json_object_get(value, style->tag) : value;
+    bp_place type_place = bp_place_member(place, style->tag);
     const bp_place *at = json_is_object(value) ? &type_place : place;
+    if (style->absent && (!type || !json_is_object(value)))
+        return style->absent;
     if (!type) {
         bp_reader_fault(reader, at, BP_INVALID, "is required");
         return NULL;
@@ -102,35 +104,34 @@ static const bp_member *find_member(bp_reader *reader, const bp_place *place, co
             type);
         return NULL;
     }
-    const bp_member *member = bp_family_find(family, name);
+    const bp_member *member = bp_family_find(style->family, name);
     if (!member) {
-        char *advice = bp_reader_advice(reader, name, member_name_at, family);
-        bp_reader_fault(reader, at, BP_UNKNOWN_NAME, "unknown %s \"%.*s\"%s", family->name,
+        char *advice = bp_reader_advice(reader, name, member_name_at, style->family);
+        bp_reader_fault(reader, at, BP_UNKNOWN_NAME, "unknown %s \"%.*s\"%s", style->family->name,
                         bp_quoted_length(name), name, advice ? advice : "");
         free(advice);
     }
     return member;
 }
 
-void bp_choice_read(bp_reader *reader, const bp_place *place, const json_t *value, bp_choice *out,
-                    const bp_family *family, const bp_field *extra, size_t extra_count,
-                    void *extra_base)
+/* Reads the hyperparameters of a member, and the extra fields. tag: a field to pass over, or NULL. */
+static bp_choice read_member(bp_reader *reader, const bp_place *place, const json_t *value,
+                             const bp_member *member, const char *tag, const bp_field *extra,
+                             size_t extra_count, void *extra_base)
 {
     assert(extra_count <= EXTRA_LIMIT);
-    const bp_member *member = find_member(reader, place, value, family);
-    if (!member)
-        return;
     bp_choice choice = bp_choice_default(member);
     bp_field fields[1 + BP_HYPERPARAMETER_LIMIT + EXTRA_LIMIT];
     redirect redirects[EXTRA_LIMIT];
     size_t count = 0;
-    fields[count++] = (bp_field){.name = "type", .read = read_nothing};
+    if (tag)
+        fields[count++] = (bp_field){.name = tag, .read = read_nothing};
     for (size_t index = 0; index < member->parameter_count; index++) {
         const bp_hyperparameter *parameter = &member->parameters[index];
         if (parameter->accepts_auto)
             choice.value[index] = parameter->required ? parameter->minimum - 1 : NAN;
         fields[count++] = (bp_field){.name = parameter->name,
-                                     .read = read_hyperparameter,
+                                     .read = bp_read_hyperparameter,
                                      .offset = index * sizeof(double),
                                      .detail = parameter,
                                      .required = parameter->required};
@@ -148,10 +149,31 @@ void bp_choice_read(bp_reader *reader, const bp_place *place, const json_t *valu
         for (size_t index = 0; index < count; index++)
             if (fields[index].required)
                 bp_reader_fault(reader, place, BP_INVALID,
-                                "needs \"%s\": write {\"type\": \"%s\", \"%s\": …}",
-                                fields[index].name, member->name, fields[index].name);
+                                "needs \"%s\": write {\"%s\": \"%s\", \"%s\": …}",
+                                fields[index].name, tag, member->name, fields[index].name);
     }
-    *out = choice;
+    return choice;
+}
+
+void bp_choice_read(bp_reader *reader, const bp_place *place, const json_t *value, bp_choice *out,
+                    const bp_family *family, const bp_field *extra, size_t extra_count,
+                    void *extra_base)
+{
+    const bp_choice_style style = {.family = family, .tag = "type"};
+    const bp_member *member = find_member(reader, place, value, &style);
+    if (member)
+        *out = read_member(reader, place, value, member, style.tag, extra, extra_count, extra_base);
+}
+
+void bp_read_styled_choice(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
+                           const void *detail)
+{
+    const bp_choice_style *style = detail;
+    const bp_member *member = style->tag ? find_member(reader, place, value, style) : style->absent;
+    if (member && !json_is_object(value))
+        bp_reader_fault_kind(reader, place, "an object", value);
+    else if (member)
+        *(bp_choice *)out = read_member(reader, place, value, member, style->tag, NULL, 0, NULL);
 }
 
 void bp_read_choice(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
@@ -177,12 +199,11 @@ static json_t *hyperparameter_json(const bp_hyperparameter *parameter, double va
     return NULL;
 }
 
-json_t *bp_choice_json(const bp_choice *choice, bp_choice_form form)
+/* tag: the field that names the member; NULL: none. */
+static json_t *choice_json(const bp_choice *choice, const char *tag)
 {
     const bp_member *member = choice->member;
-    if (form == BP_CHOICE_WORD && member->parameter_count == 0)
-        return json_string(member->name);
-    json_t *json = json_pack("{s:s}", "type", member->name);
+    json_t *json = tag ? json_pack("{s:s}", tag, member->name) : json_object();
     for (size_t index = 0; json && index < member->parameter_count; index++)
         if (json_object_set_new(
                 json, member->parameters[index].name,
@@ -191,6 +212,18 @@ json_t *bp_choice_json(const bp_choice *choice, bp_choice_form form)
             return NULL;
         }
     return json;
+}
+
+json_t *bp_choice_json(const bp_choice *choice, bp_choice_form form)
+{
+    if (form == BP_CHOICE_WORD && choice->member->parameter_count == 0)
+        return json_string(choice->member->name);
+    return choice_json(choice, "type");
+}
+
+json_t *bp_styled_choice_json(const bp_choice *choice, const bp_choice_style *style)
+{
+    return choice_json(choice, style->tag);
 }
 
 static double parse_hyperparameter(bp_stored *stored, const bp_hyperparameter *parameter,
@@ -211,11 +244,11 @@ static double parse_hyperparameter(bp_stored *stored, const bp_hyperparameter *p
     return number;
 }
 
-bp_choice bp_choice_parse(bp_stored *stored, const json_t *value, const bp_family *family)
+static bp_choice parse_choice(bp_stored *stored, const json_t *value, const bp_choice_style *style)
 {
-    const json_t *type = json_is_object(value) ? json_object_get(value, "type") : value;
+    const json_t *type = json_is_object(value) ? json_object_get(value, style->tag) : value;
     const char *name = json_string_value(type);
-    const bp_member *member = name ? bp_family_find(family, name) : NULL;
+    const bp_member *member = name ? bp_family_find(style->family, name) : NULL;
     if (!member) {
         bp_stored_corrupt(stored);
         return (bp_choice){0};
@@ -226,4 +259,15 @@ bp_choice bp_choice_parse(bp_stored *stored, const json_t *value, const bp_famil
             parse_hyperparameter(stored, &member->parameters[index],
                                  json_object_get(value, member->parameters[index].name));
     return choice;
+}
+
+bp_choice bp_choice_parse(bp_stored *stored, const json_t *value, const bp_family *family)
+{
+    return parse_choice(stored, value, &(bp_choice_style){.family = family, .tag = "type"});
+}
+
+bp_choice bp_styled_choice_parse(bp_stored *stored, const json_t *value,
+                                 const bp_choice_style *style)
+{
+    return parse_choice(stored, value, style);
 }

@@ -24,11 +24,30 @@ void bp_choice_read(bp_reader *reader, const bp_place *place, const json_t *valu
 void bp_read_choice(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
                     const void *detail);
 
+/* How a field writes its choices where not as {"type": name, …}: always an object. */
+typedef struct bp_choice_style {
+    const bp_family *family;
+    const char *tag; /* the field that names the member; NULL: none, it is always `absent` */
+    const bp_member *absent; /* the member meant where the tag is absent */
+} bp_choice_style;
+
+/* For bp_field.read: out is a bp_choice, detail its bp_choice_style. */
+void bp_read_styled_choice(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
+                           const void *detail);
+
+/* For bp_field.read: out is the double of a hyperparameter, detail its record. */
+void bp_read_hyperparameter(bp_reader *reader, const bp_place *place, const json_t *value,
+                            void *out, const void *detail);
+
 /* The same choice as a document that reads back to it. NULL: no memory. */
 json_t *bp_choice_json(const bp_choice *choice, bp_choice_form form);
+
+json_t *bp_styled_choice_json(const bp_choice *choice, const bp_choice_style *style);
 
 /* Reads back what bp_choice_json wrote; BP_CORRUPT in stored when it is something else. */
 struct bp_stored;
 bp_choice bp_choice_parse(struct bp_stored *stored, const json_t *value, const bp_family *family);
+bp_choice bp_styled_choice_parse(struct bp_stored *stored, const json_t *value,
+                                 const bp_choice_style *style); /* with a tag */
 
 #endif

@@ -46,6 +46,14 @@ void bp_faults_add_error(bp_faults *faults, const bp_error *error)
         keep(faults, error->status, error->where, strdup(error->message));
 }
 
+bool bp_faults_at(const bp_faults *faults, const char *pointer)
+{
+    for (size_t index = 0; index < faults->count; index++)
+        if (!strcmp(faults->items[index].pointer, pointer))
+            return true;
+    return false;
+}
+
 bool bp_faults_any(const bp_faults *faults)
 {
     return faults->count > 0 || faults->out_of_memory;

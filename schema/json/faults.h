@@ -27,6 +27,8 @@ void bp_faults_add(bp_faults *faults, bp_status status, const char *pointer, con
                    ...) __attribute__((format(printf, 4, 5)));
 /* Adds an error of core; its `where` is the pointer. */
 void bp_faults_add_error(bp_faults *faults, const bp_error *error);
+/* Whether a fault is kept for exactly this place. */
+bool bp_faults_at(const bp_faults *faults, const char *pointer);
 bool bp_faults_any(const bp_faults *faults);
 void bp_faults_done(bp_faults *faults); /* releases contents; accepts zeroed */
 

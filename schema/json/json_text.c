@@ -182,12 +182,17 @@ bool bp_json_read_number(double *out, const json_t *value)
     return true;
 }
 
+bool bp_json_is_whole(const json_t *value)
+{
+    return json_is_integer(value) ||
+           (json_is_real(value) && json_real_value(value) == floor(json_real_value(value)));
+}
+
 bool bp_json_read_count(uint64_t *out, const json_t *value)
 {
-    if (!json_is_integer(value))
-        return false;
-    json_int_t count = json_integer_value(value);
-    if (count < 0 || count > BP_JSON_INTEGER_MAXIMUM)
+    /* Between 2^53 and 2^63 an integer may round as a double, but not to something in range. */
+    const double count = json_number_value(value);
+    if (!bp_json_is_whole(value) || count < 0 || count > (double)BP_JSON_INTEGER_MAXIMUM)
         return false;
     *out = (uint64_t)count;
     return true;
@@ -205,7 +210,7 @@ const char *bp_json_kind(const json_t *value)
     case JSON_INTEGER:
         return "a whole number";
     case JSON_REAL:
-        return "a number with a fraction";
+        return bp_json_is_whole(value) ? "a whole number" : "a number with a fraction";
     case JSON_TRUE:
     case JSON_FALSE:
         return "a boolean";

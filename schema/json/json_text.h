@@ -24,7 +24,11 @@ json_t *bp_json_number(double value);
 /* Reads what bp_json_real and bp_json_number write; false when value is something else. */
 bool bp_json_read_number(double *out, const json_t *value);
 
-/* Reads an integer in [0, 2^53 − 1]; false otherwise. */
+/* Whether value is a number without a fraction, however it is written: 64, 64.0 and 6.4e1 are one number,
+ * as in JSON Schema. */
+bool bp_json_is_whole(const json_t *value);
+
+/* Reads a whole number in [0, 2^53 − 1]; false otherwise. */
 bool bp_json_read_count(uint64_t *out, const json_t *value);
 
 /* "an object", "a string", "a whole number", … for messages. */

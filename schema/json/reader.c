@@ -213,17 +213,17 @@ void bp_read_count(bp_reader *reader, const bp_place *place, const json_t *value
                    const void *detail)
 {
     const bp_count_range *range = detail;
-    if (!json_is_integer(value)) {
+    if (!bp_json_is_whole(value)) {
         bp_reader_fault_kind(reader, place, "a whole number", value);
         return;
     }
-    int64_t count = json_integer_value(value);
-    if (count < range->minimum || count > range->maximum)
+    const double given = json_number_value(value);
+    if (given < (double)range->minimum || given > (double)range->maximum)
         bp_reader_fault(reader, place, BP_INVALID,
-                        "must be a whole number at least %lld and at most %lld, got %lld",
-                        (long long)range->minimum, (long long)range->maximum, (long long)count);
+                        "must be a whole number at least %lld and at most %lld, got %.17g",
+                        (long long)range->minimum, (long long)range->maximum, given);
     else
-        *(bp_given_count *)out = (bp_given_count){true, count};
+        *(bp_given_count *)out = (bp_given_count){true, (int64_t)given};
 }
 
 void bp_read_real(bp_reader *reader, const bp_place *place, const json_t *value, void *out,

@@ -84,7 +84,7 @@ typedef struct bp_given_json {
 } bp_given_json;
 
 typedef struct bp_count_range {
-    int64_t minimum, maximum;
+    int64_t minimum, maximum; /* within ±(2^53 − 1), where doubles are exact */
 } bp_count_range;
 typedef struct bp_real_range {
     double minimum, maximum;

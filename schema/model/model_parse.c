@@ -9,6 +9,7 @@
 #include "core/loss/loss.h"
 #include "schema/job/job_draft.h"
 #include "schema/job/labels.h"
+#include "schema/job/layer_json.h"
 #include "schema/json/choice.h"
 #include "schema/json/json_text.h"
 #include "schema/json/packed_numbers.h"
@@ -74,12 +75,17 @@ static void read_layers(bp_stored *stored, bp_model_info *info, const json_t *js
     info->layer_count = count;
     for (size_t index = 0; index < count; index++) {
         const json_t *layer = json_array_get(layers, index);
-        info->layers[index] = (bp_layer_spec){
-            .layer = bp_choice_parse(stored, layer, &bp_layer_family),
-            .activation = bp_choice_parse(stored, json_object_get(layer, "activation"),
-                                          &bp_activation_family),
-            .initializer =
-                bp_choice_parse(stored, json_object_get(layer, "init"), &bp_initializer_family)};
+        const json_t *dropout = json_object_get(layer, "dropout");
+        bp_layer_spec *spec = &info->layers[index];
+        spec->layer = bp_choice_parse(stored, layer, &bp_layer_family);
+        if (!spec->layer.member || bp_layer_type_of(spec->layer.member)->is_mask)
+            continue;
+        spec->activation =
+            bp_choice_parse(stored, json_object_get(layer, "activation"), &bp_activation_family);
+        spec->initializer =
+            bp_choice_parse(stored, json_object_get(layer, "init"), &bp_initializer_family);
+        if (dropout)
+            spec->dropout = bp_styled_choice_parse(stored, dropout, &bp_dropout_style);
     }
 }
 

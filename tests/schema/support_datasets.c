@@ -141,7 +141,7 @@ static const bp_dataset_info *find(void *context, const char *name, const char *
 
 bp_dataset_lookup support_lookup(support_datasets *datasets)
 {
-    return (bp_dataset_lookup){datasets, find};
+    return (bp_dataset_lookup){.context = datasets, .find = find};
 }
 
 void support_resolve(support_job *out, support_datasets *datasets, const json_t *body)

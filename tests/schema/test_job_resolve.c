@@ -52,26 +52,28 @@ static void test_shortest_job(void **state)
     (void)state;
     support_job job;
     resolve_text(&job, "{'data': {'dataset': 'iris', 'target': 'species'}}");
-    assert_json(job.resolved,
-                "{'name': 'iris', 'task': 'classification', 'priority': 0,"
-                " 'data': {'dataset': 'iris', 'version': 1, 'sha256':"
-                "   'a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1',"
-                "   'features': ['sepal_length', 'sepal_width', 'petal_length', 'petal_width'],"
-                "   'target': 'species', 'exclude': [], 'columns': {}},"
-                " 'preprocess': {'center': true, 'scale': 'standard', 'missing': 'mean'},"
-                " 'network': {'layers': ["
-                "   {'type': 'dense', 'units': 64, 'bias': true, 'activation': 'relu',"
-                "    'init': {'type': 'xavier_uniform'}},"
-                "   {'type': 'dense', 'units': 3, 'bias': true, 'activation': 'identity',"
-                "    'init': {'type': 'xavier_uniform'}}]},"
-                " 'loss': {'type': 'softmax_cross_entropy'},"
-                " 'optimizer': {'type': 'momentum', 'learning_rate': 0.05, 'momentum': 0.9,"
-                "   'nesterov': false},"
-                " 'schedule': {'type': 'constant', 'per': 'step', 'warmup_steps': 0,"
-                "   'fan_in_scaled': false},"
-                " 'training': {'epochs': 50, 'batch_size': 64, 'shuffle': true, 'seed': 1,"
-                "   'dtype': 'float32', 'threads': 1},"
-                " 'metrics': {'every_steps': 50}}");
+    assert_json(
+        job.resolved,
+        "{'name': 'iris', 'task': 'classification', 'priority': 0,"
+        " 'data': {'dataset': 'iris', 'version': 1, 'sha256':"
+        "   'a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1',"
+        "   'features': ['sepal_length', 'sepal_width', 'petal_length', 'petal_width'],"
+        "   'target': 'species', 'exclude': [], 'columns': {}},"
+        " 'preprocess': {'center': true, 'scale': 'standard', 'whiten': false, 'missing': 'mean'},"
+        " 'network': {'layers': ["
+        "   {'type': 'dense', 'units': 64, 'bias': true, 'activation': 'relu',"
+        "    'init': {'type': 'xavier_uniform'}},"
+        "   {'type': 'dense', 'units': 3, 'bias': true, 'activation': 'identity',"
+        "    'init': {'type': 'xavier_uniform'}}]},"
+        " 'loss': {'type': 'softmax_cross_entropy'},"
+        " 'optimizer': {'type': 'momentum', 'learning_rate': 0.05, 'momentum': 0.9,"
+        "   'nesterov': false},"
+        " 'schedule': {'type': 'constant', 'per': 'step', 'warmup_steps': 0,"
+        "   'fan_in_scaled': false},"
+        " 'regularization': {},"
+        " 'training': {'epochs': 50, 'batch_size': 64, 'shuffle': true, 'seed': 1,"
+        "   'dtype': 'float32', 'threads': 1, 'gradient_check': false},"
+        " 'metrics': {'every_steps': 50}}");
     assert_string_equal(job.spec->classes.texts[2], "virginica");
     assert_int_equal(job.spec->input_width, 4);
     assert_int_equal(job.spec->training.network.input_width, 4);
@@ -146,7 +148,7 @@ static const inference inferences[] = {
      "{'type': 'dense', 'units': 10, 'bias': false, 'activation': 'identity',"
      " 'init': {'type': 'normal', 'std': 0.5}}"},
     {IMAGES("'digit'") ", 'preprocess': {'center': false, 'scale': {'type': 'minmax'}}}",
-     "preprocess", "{'center': false, 'scale': 'minmax', 'missing': 'mean'}"},
+     "preprocess", "{'center': false, 'scale': 'minmax', 'whiten': false, 'missing': 'mean'}"},
     /* a rate that large targets do not make diverge; the largest here is 9, then 255 */
     {IMAGES("'score'") "}", "optimizer/learning_rate", "0.006"},
     {IMAGES("'pair'") "}", "optimizer/learning_rate", "0.0002"},
@@ -156,7 +158,57 @@ static const inference inferences[] = {
                     " 'threads': 4}, 'metrics': {'every_steps': 1}}",
      "training",
      "{'epochs': 0, 'batch_size': 100000, 'shuffle': false, 'seed': 9007199254740991,"
-     " 'dtype': 'float64', 'threads': 4}"},
+     " 'dtype': 'float64', 'threads': 4, 'gradient_check': false}"},
+    /* whole numbers however they are written */
+    {IMAGES("'digit'") ", 'priority': 7.0, 'optimizer': 'adam', 'training': {'epochs': 1e1,"
+                       " 'batch_size': 64.0, 'seed': 9007199254740991.0},"
+                       " 'network': {'layers': [{'type': 'dense', 'units': 1.0e1}]}}",
+     "training",
+     "{'epochs': 10, 'batch_size': 64, 'shuffle': true, 'seed': 9007199254740991,"
+     " 'dtype': 'float32', 'threads': 1, 'gradient_check': false}"},
+    /* dropout, of units where it does not say */
+    {IMAGES("'digit'") ", 'network': {'layers': [{'type': 'dropout', 'keep': 0.8},"
+                       " {'type': 'dense', 'units': 8, 'dropout': {'keep': 0.5}},"
+                       " {'type': 'dense', 'units': 8, 'activation': 'tanh',"
+                       "  'dropout': {'keep': 0.9, 'of': 'layer'}},"
+                       " {'type': 'dense', 'units': 10, 'bias': false,"
+                       "  'dropout': {'of': 'connections', 'keep': 1}}]}}",
+     "network/layers",
+     "[{'type': 'dropout', 'keep': 0.8},"
+     " {'type': 'dense', 'units': 8, 'bias': true, 'activation': 'identity',"
+     "  'init': {'type': 'xavier_uniform'}, 'dropout': {'of': 'units', 'keep': 0.5}},"
+     " {'type': 'dense', 'units': 8, 'bias': true, 'activation': 'tanh',"
+     "  'init': {'type': 'xavier_uniform'}, 'dropout': {'of': 'layer', 'keep': 0.9}},"
+     " {'type': 'dense', 'units': 10, 'bias': false, 'activation': 'identity',"
+     "  'init': {'type': 'xavier_uniform'}, 'dropout': {'of': 'connections', 'keep': 1.0}}]"},
+    /* what keeps weights small */
+    {IMAGES("'digit'") ", 'regularization': {'max_norm': 3, 'l2': 1e-4, 'l1': 0}}",
+     "regularization", "{'l2': 0.0001, 'l1': 0.0, 'max_norm': 3.0}"},
+    {IMAGES("'digit', 'validation': {'fraction': 0.1}") ", 'schedule': 'plateau', 'training':"
+                                                        " {'epochs': 1, 'clip_norm': 5,"
+                                                        " 'gradient_check': true,"
+                                                        " 'early_stopping': {'patience': 3.0}}}",
+     "training",
+     "{'epochs': 1, 'batch_size': 64, 'shuffle': true, 'seed': 1, 'dtype': 'float32', 'threads': 1,"
+     " 'gradient_check': true, 'clip_norm': 5.0, 'early_stopping': {'metric': 'validation.loss',"
+     " 'patience': 3, 'min_delta': 0.0, 'restore_best': true}}"},
+    /* preparation */
+    {IMAGES("'digit'") ", 'preprocess': {'whiten': true}}", "preprocess",
+     "{'center': true, 'scale': 'standard', 'whiten': true, 'epsilon': 1e-5, 'missing': 'mean'}"},
+    {IMAGES("'score'") ", 'preprocess': {'whiten': true, 'epsilon': 1, 'target': 'standard'}}",
+     "preprocess",
+     "{'center': true, 'scale': 'standard', 'whiten': true, 'epsilon': 1.0, 'missing': 'mean',"
+     " 'target': 'standard'}"},
+    {IMAGES("'score'") ", 'preprocess': {'target': 'standard'}}", "optimizer/learning_rate",
+     "0.05"},
+    /* class weights */
+    {IMAGES("'digit'") ", 'loss': {'type': 'softmax_cross_entropy', 'class_weights': 'balanced'}}",
+     "loss", "{'type': 'softmax_cross_entropy', 'class_weights': 'balanced'}"},
+    {IMAGES("'digit'") ", 'loss': {'type': 'hinge', 'class_weights': {'3': 2, '9.0': 0.5}}}",
+     "loss", "{'type': 'hinge', 'margin': 1.0, 'class_weights': {'3': 2, '9.0': 0.5}}"},
+    {"{'data': {'dataset': 'birds', 'target': 'ringed'}, 'loss': {'type': 'binary_cross_entropy',"
+     " 'class_weights': {'true': 3}}}",
+     "network/layers/1/units", "1"},
 };
 
 static void test_inference_and_fixed_point(void **state)
@@ -207,6 +259,40 @@ static void test_columns_of_spec(void **state)
     assert_int_equal(spec->input_width, 2 + 1 + 2 + 2);
     assert_int_equal(spec->target_width, 2);
     support_job_done(&job);
+}
+
+static void test_class_weights(void **state)
+{
+    (void)state;
+    static const int32_t label[] = {2, 0, 0, 0, 2};
+    support_job job;
+    resolve_text(&job, "{'data': {'dataset': 'iris', 'target': 'species'}, 'loss': {'type':"
+                       " 'softmax_cross_entropy', 'class_weights': {'virginica': 2.5}}}");
+    const double *weight = job.spec->training.network.class_weight;
+    assert_true(weight[0] == 1 && weight[1] == 1 && weight[2] == 2.5);
+    assert_int_equal(bp_job_balance_classes(job.spec, label, 5, NULL), BP_OK);
+    assert_true(weight[0] == 1 && weight[2] == 2.5); /* not asked for */
+    support_job_done(&job);
+    resolve_text(&job, "{'data': {'dataset': 'iris', 'target': 'species'}, 'loss': {'type':"
+                       " 'softmax_cross_entropy', 'class_weights': 'balanced'}}");
+    weight = job.spec->training.network.class_weight;
+    assert_int_equal(bp_job_balance_classes(job.spec, label, 5, NULL), BP_OK);
+    assert_true(weight[0] == 5.0 / 9 && weight[1] == 1 && weight[2] == 5.0 / 6);
+    support_job_done(&job);
+}
+
+/* What the trainer allocates beyond the plain job's: best weights, a weight for each class. */
+static void test_memory_of_watching(void **state)
+{
+    (void)state;
+    support_job plain, stopping;
+    resolve_text(&plain, "{'data': {'dataset': 'iris', 'target': 'species'}}");
+    resolve_text(&stopping, "{'data': {'dataset': 'iris', 'target': 'species'}, 'training':"
+                            " {'early_stopping': {'metric': 'train.loss'}}}");
+    assert_true(stopping.size.training_bytes >=
+                plain.size.training_bytes + plain.size.network.parameter_count * sizeof(float));
+    support_job_done(&plain);
+    support_job_done(&stopping);
 }
 
 static void test_rows_of_parts(void **state)
@@ -272,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_shortest_job),    cmocka_unit_test(test_inference_and_fixed_point),
         cmocka_unit_test(test_columns_of_spec), cmocka_unit_test(test_rows_of_parts),
         cmocka_unit_test(test_warnings),        cmocka_unit_test(test_validation_answer),
+        cmocka_unit_test(test_class_weights),   cmocka_unit_test(test_memory_of_watching),
     };
     return cmocka_run_group_tests(tests, open_datasets, close_datasets);
 }

@@ -10,6 +10,10 @@
 
 #include <cmocka.h>
 
+#include "core/layer/layer.h"
+#include "core/loss/loss.h"
+#include "core/regularizer/regularizer.h"
+#include "core/training/early_stopping.h"
 #include "schema/catalog/catalog.h"
 #include "schema/openapi.h"
 
@@ -119,10 +123,16 @@ static void test_operations_have_examples(void **state)
 }
 
 /* How the contract calls the schemas of a family. */
-static const char *const family_titles[][2] = {
-    {"layer", "Layer"},   {"activation", "Activation"}, {"initializer", "Initializer"},
-    {"loss", "Loss"},     {"optimizer", "Optimizer"},   {"schedule", "Schedule"},
-    {"scale", "Scaling"}, {"missing", "Missing"}};
+static const char *const family_titles[][2] = {{"layer", "Layer"},
+                                               {"dropout", "Dropout"},
+                                               {"activation", "Activation"},
+                                               {"initializer", "Initializer"},
+                                               {"loss", "Loss"},
+                                               {"optimizer", "Optimizer"},
+                                               {"schedule", "Schedule"},
+                                               {"scale", "Scaling"},
+                                               {"missing", "Missing"},
+                                               {"target", "TargetScaling"}};
 
 static const char *title_of(const char *family)
 {
@@ -179,17 +189,75 @@ static void check_parameter(json_t *schema, const bp_hyperparameter *parameter)
                 parameter->exclusive_maximum);
 }
 
+/* Properties beside the hyperparameters and the one that names the member. */
+static size_t extra_properties(const char *title, const bp_member *member)
+{
+    if (!strcmp(title, "Layer")) /* activation, init, dropout */
+        return bp_layer_type_of(member)->is_mask ? 0 : 3;
+    if (!strcmp(title, "Loss")) /* class_weights */
+        return bp_loss_of(member)->target_kind == BP_TARGET_CLASS;
+    return 0;
+}
+
 static void check_member(const char *title, const bp_member *member)
 {
     char name[128], camel[64];
     camel_case(camel, member->name);
     snprintf(name, sizeof name, "%s%s", title, camel);
     json_t *schema = schema_of(name), *properties = json_object_get(schema, "properties");
-    size_t extra = strcmp(title, "Layer") ? 1 : 3; /* type; activation and init */
-    assert_int_equal(json_object_size(properties), member->parameter_count + extra);
+    const char *tag = strcmp(title, "Dropout") ? "type" : "of";
+    assert_int_equal(json_object_size(properties),
+                     1 + member->parameter_count + extra_properties(title, member));
     assert_string_equal(
-        json_string_value(json_object_get(json_object_get(properties, "type"), "const")),
+        json_string_value(json_object_get(json_object_get(properties, tag), "const")),
         member->name);
+    for (size_t index = 0; index < member->parameter_count; index++)
+        check_parameter(json_object_get(properties, member->parameters[index].name),
+                        &member->parameters[index]);
+}
+
+static void check_family(const bp_family *family)
+{
+    char name[64];
+    const char *title = title_of(family->name);
+    snprintf(name, sizeof name, "%sName", title);
+    json_t *names = json_object_get(schema_of(name), "enum");
+    assert_int_equal(json_array_size(names), family->member_count);
+    json_t *kinds = json_object_get(schema_of(title), "oneOf");
+    assert_true(json_array_size(kinds) >= family->member_count);
+    for (size_t member = 0; member < family->member_count; member++) {
+        assert_string_equal(json_string_value(json_array_get(names, member)),
+                            family->members[member]->name);
+        check_member(title, family->members[member]);
+    }
+}
+
+/* Each member is a property, and is written as its first hyperparameter. */
+static void check_regularizers(void)
+{
+    json_t *properties = json_object_get(schema_of("Regularization"), "properties");
+    assert_int_equal(json_object_size(properties), bp_regularizer_family.member_count);
+    for (size_t index = 0; index < bp_regularizer_family.member_count; index++) {
+        const bp_member *member = bp_regularizer_family.members[index];
+        const bp_hyperparameter *number = &member->parameters[0];
+        json_t *schema = json_object_get(properties, member->name);
+        const char *description = json_string_value(json_object_get(schema, "description"));
+        assert_int_equal(member->parameter_count, 1);
+        assert_non_null(strstr(description, member->summary));
+        assert_non_null(strstr(description, number->meaning));
+        check_bound(schema, "minimum", "exclusiveMinimum", number->minimum,
+                    number->exclusive_minimum);
+        check_bound(schema, "maximum", "exclusiveMaximum", number->maximum,
+                    number->exclusive_maximum);
+    }
+}
+
+/* The one member's hyperparameters are the properties. */
+static void check_stopping(void)
+{
+    const bp_member *member = bp_stopping_family.members[0];
+    json_t *properties = json_object_get(schema_of("EarlyStopping"), "properties");
+    assert_int_equal(json_object_size(properties), member->parameter_count);
     for (size_t index = 0; index < member->parameter_count; index++)
         check_parameter(json_object_get(properties, member->parameters[index].name),
                         &member->parameters[index]);
@@ -199,22 +267,18 @@ static void test_enums_equal_families(void **state)
 {
     (void)state;
     const bp_family *family;
-    size_t index = 0;
-    for (; (family = bp_catalog_family(index)); index++) {
-        char name[64];
-        const char *title = title_of(family->name);
-        snprintf(name, sizeof name, "%sName", title);
-        json_t *names = json_object_get(schema_of(name), "enum");
-        assert_int_equal(json_array_size(names), family->member_count);
-        json_t *kinds = json_object_get(schema_of(title), "oneOf");
-        assert_true(json_array_size(kinds) >= family->member_count);
-        for (size_t member = 0; member < family->member_count; member++) {
-            assert_string_equal(json_string_value(json_array_get(names, member)),
-                                family->members[member]->name);
-            check_member(title, family->members[member]);
+    size_t checked = 0;
+    for (size_t index = 0; (family = bp_catalog_family(index)); index++) {
+        if (family == &bp_regularizer_family) {
+            check_regularizers();
+        } else if (family == &bp_stopping_family) {
+            check_stopping();
+        } else {
+            check_family(family);
+            checked++;
         }
     }
-    assert_int_equal(sizeof family_titles / sizeof *family_titles, index);
+    assert_int_equal(sizeof family_titles / sizeof *family_titles, checked);
 }
 
 static void test_catalog(void **state)

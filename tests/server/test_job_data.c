@@ -64,7 +64,7 @@ static bp_job_spec *resolve(support_data *data, const char *text)
     json_t *json = json_loads(body, 0, NULL), *resolved, *warnings;
     assert_non_null(json);
     finder self = {.data = data};
-    const bp_dataset_lookup lookup = {&self, find};
+    const bp_dataset_lookup lookup = {.context = &self, .find = find};
     bp_job_spec *spec;
     bp_job_size size;
     bp_faults faults = {0};

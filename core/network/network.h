@@ -121,4 +121,16 @@ const void *bp_network_shown_output(bp_network *network);
 void bp_network_loss_piece(const bp_network *network, const bp_targets *targets,
                            unsigned char *piece);
 
+/* Predicts rows with sample_count networks sampled from the dropout of this one (at least 1; those of
+ * numbers 0, 1, … under the seed), and leaves it without noise.
+ *   input      (rows, input_width)
+ *   mean       (rows, shown_width) of what a prediction shows
+ *   deviation  (rows, shown_width) population standard deviation; 0 without any dropout
+ *   entropy    (rows) of the mean distribution, in nats; NaN where no probabilities are shown
+ * A row's bits depend on that row alone. Allocates nothing; the network's thread.
+ * Source: Gal & Ghahramani 2016, Dropout as a Bayesian Approximation. */
+void bp_network_predict_samples(double *mean, double *deviation, double *entropy,
+                                bp_network *network, const void *input, size_t rows,
+                                uint64_t sample_count, uint64_t seed);
+
 #endif

@@ -60,6 +60,10 @@ BP_CHECK_RESULT bp_status bp_predict_rows_parse(double **out_raw, size_t *out_co
                                                 bp_faults *faults, const bp_model_info *info,
                                                 const json_t *rows, size_t limit);
 
+/* BP_NOT_FINITE at "/rows/i" for each row of a classification whose numbers are not: it has no label. */
+void bp_predict_check(bp_faults *faults, const bp_model_info *info, const void *shown,
+                      size_t count);
+
 /* The answer: {"model", "version", "classes"?, "predictions": [{"label", "probabilities"} or
  * {"value"}]}, values in their own units. shown: (count, output width) of info->dtype. NULL: no memory. */
 json_t *bp_predict_answer_json(const bp_model_info *info, const void *shown, size_t count);

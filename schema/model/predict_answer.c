@@ -1,4 +1,7 @@
 /* What a prediction answers. */
+#include <math.h>
+#include <stdio.h>
+
 #include "schema/job/labels.h"
 #include "schema/json/json_text.h"
 #include "schema/model/model_info.h"
@@ -58,6 +61,20 @@ static json_t *prediction_json(const bp_model_info *info, const void *shown, siz
             "{s:o}", "value",
             bp_json_real(bp_model_info_value(info, 0, element(shown, info->dtype, first))));
     return json_pack("{s:o}", "value", values_json(info, shown, first));
+}
+
+void bp_predict_check(bp_faults *faults, const bp_model_info *info, const void *shown, size_t count)
+{
+    const size_t width = info->classes.count;
+    for (size_t row = 0; info->task == BP_TASK_CLASSIFICATION && row < count; row++)
+        for (size_t index = row * width; index < (row + 1) * width; index++)
+            if (!isfinite(element(shown, info->dtype, index))) {
+                char pointer[32];
+                snprintf(pointer, sizeof pointer, "/rows/%zu", row);
+                bp_faults_add(faults, BP_NOT_FINITE, pointer,
+                              "is too large for this model: its answer is not finite");
+                break;
+            }
 }
 
 json_t *bp_predict_answer_json(const bp_model_info *info, const void *shown, size_t count)

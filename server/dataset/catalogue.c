@@ -42,10 +42,10 @@ bp_status bp_catalogue_find(bp_dataset_info **out, sqlite3 *database, const char
     if (code == SQLITE_ROW)
         status = bp_catalogue_info_at(out, statement, 0, error);
     else if (code == SQLITE_DONE && sha256 && *sha256)
-        status = bp_error_set(error, BP_NOT_FOUND, name,
+        status = bp_error_set(error, BP_NOT_FOUND, NULL,
                               "there is no data set \"%s\" with the content %s", name, sha256);
     else if (code == SQLITE_DONE)
-        status = bp_error_set(error, BP_NOT_FOUND, name, "there is no data set \"%s\"", name);
+        status = bp_error_set(error, BP_NOT_FOUND, NULL, "there is no data set \"%s\"", name);
     else
         status = bp_database_error(database, code, "read a data set", error);
     sqlite3_finalize(statement);
@@ -159,7 +159,7 @@ static bp_status take_columns(insert_write *insert, bp_error *error)
         }
     }
     if (info->column_count > insert->column_limit)
-        return bp_error_set(error, BP_TOO_LARGE, insert->name,
+        return bp_error_set(error, BP_TOO_LARGE, NULL,
                             "the data set would have %zu columns, more than the limit of %llu",
                             info->column_count, (unsigned long long)insert->column_limit);
     return BP_OK;

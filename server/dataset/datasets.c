@@ -179,12 +179,12 @@ static bp_status check_deletable(delete_write *request, sqlite3 *database, bp_er
     sqlite3_bind_text(statement, 1, request->name, -1, SQLITE_STATIC);
     const int code = sqlite3_step(statement);
     if (code == SQLITE_DONE)
-        status = bp_error_set(error, BP_NOT_FOUND, request->name, "there is no data set \"%s\"",
-                              request->name);
+        status =
+            bp_error_set(error, BP_NOT_FOUND, NULL, "there is no data set \"%s\"", request->name);
     else if (code != SQLITE_ROW)
         status = bp_database_error(database, code, "delete a data set", error);
     else if (sqlite3_column_type(statement, 0) != SQLITE_NULL)
-        status = bp_error_set(error, BP_CONFLICT, request->name,
+        status = bp_error_set(error, BP_CONFLICT, NULL,
                               "job %lld, which is not finished, needs the data set \"%s\"",
                               (long long)sqlite3_column_int64(statement, 0), request->name);
     sqlite3_finalize(statement);

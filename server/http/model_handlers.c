@@ -130,10 +130,15 @@ static void predict_with(bp_request *request, bp_model *model)
     else if (bp_predict_rows_parse(&raw, &count, &faults, info, rows,
                                    request->http->options.predict_rows) == BP_NO_MEMORY)
         faults.out_of_memory = true;
-    if (bp_faults_any(&faults))
-        bp_answer_faults(request, &faults);
-    else if (bp_model_predict(&shown, model, raw, count, &error) != BP_OK)
+    bp_status status = BP_OK;
+    if (!bp_faults_any(&faults))
+        status = bp_model_predict(&shown, model, raw, count, &error);
+    if (shown)
+        bp_predict_check(&faults, info, shown, count);
+    if (status != BP_OK)
         bp_answer_error(request, &error);
+    else if (bp_faults_any(&faults))
+        bp_answer_faults(request, &faults);
     else
         bp_answer_json(request, 200, bp_predict_answer_json(info, shown, count));
     free(shown);

@@ -304,16 +304,15 @@ bp_status bp_jobs_list_json(json_t **out, bp_jobs *jobs, const bp_jobs_filter *f
 
 /* ---- metrics ---- */
 
-static json_t *point_json(const bp_metric_point *point)
+static json_t *point_json(const bp_metric_page *page, const bp_metric_point *point)
 {
     char time[BP_TIME_TEXT_SIZE];
     bp_clock_format(time, point->time_us);
     json_t *json = json_object(), *values = json_object();
     int failed = 0;
-    for (unsigned i = 0; i < BP_METRIC_COUNT; i++)
-        if (point->present >> i & 1)
-            failed |=
-                json_object_set_new(values, bp_metric_names[i], bp_json_real(point->values[i]));
+    const double *value = bp_metric_page_values(page, point);
+    for (size_t i = 0; i < point->set->count; i++)
+        failed |= json_object_set_new(values, point->set->names[i], bp_json_real(value[i]));
     failed |= json_object_set_new(json, "seq", json_integer((json_int_t)point->seq));
     failed |= json_object_set_new(json, "step", json_integer((json_int_t)point->step));
     failed |= json_object_set_new(json, "epoch", json_integer((json_int_t)point->epoch));
@@ -345,12 +344,12 @@ static bp_status read_finished(bool *out, sqlite3 *database, int64_t id, bp_erro
     return status;
 }
 
-static json_t *page_json(const bp_metric_point *points, size_t count, uint64_t next, bool complete)
+static json_t *page_json(const bp_metric_page *points, size_t count, uint64_t next, bool complete)
 {
     json_t *page = json_object(), *list = json_array();
     int failed = 0;
     for (size_t i = 0; i < count; i++)
-        failed |= json_array_append_new(list, point_json(&points[i]));
+        failed |= json_array_append_new(list, point_json(points, &points->points[i]));
     failed |= json_object_set_new(page, "points", list);
     failed |= json_object_set_new(page, "next", json_integer((json_int_t)next));
     failed |= json_object_set_new(page, "complete", json_boolean(complete));
@@ -364,31 +363,27 @@ static json_t *page_json(const bp_metric_point *points, size_t count, uint64_t n
 bp_status bp_jobs_metrics_json(json_t **out, bp_jobs *jobs, int64_t id, uint64_t after,
                                size_t limit, bp_error *error)
 {
-    /* One more than asked for says whether the page is the last. */
-    bp_metric_point *points = calloc(limit + 1, sizeof *points);
-    if (!points)
-        return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
     sqlite3 *database = NULL;
-    size_t count = 0;
+    bp_metric_page points = {0};
     bool finished = false;
     bp_status status = begin_reading(&database, jobs, error);
     if (status == BP_OK) {
         status = read_finished(&finished, database, id, error);
+        /* One more than asked for says whether the page is the last. */
         if (status == BP_OK)
-            status = bp_metric_store_read(&count, points, database, id, after, limit + 1, error);
+            status = bp_metric_store_read(&points, database, id, after, limit + 1, error);
         end_reading(database);
     }
     if (status == BP_OK) {
-        const bool more = count > limit;
-        if (more)
-            count = limit;
-        json_t *page =
-            page_json(points, count, count > 0 ? points[count - 1].seq : after, finished && !more);
+        const bool more = points.point_count > limit;
+        const size_t count = more ? limit : points.point_count;
+        const uint64_t next = count > 0 ? points.points[count - 1].seq : after;
+        json_t *page = page_json(&points, count, next, finished && !more);
         if (page)
             *out = page;
         else
             status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
     }
-    free(points);
+    bp_metric_page_done(&points);
     return status;
 }

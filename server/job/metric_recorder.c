@@ -13,10 +13,16 @@ typedef struct point_group {
     bp_write write; /* first */
     bp_metric_recorder *recorder;
     bp_progress progress;
-    char *summary; /* JSON; NULL: none */
-    size_t count;
-    bp_metric_point points[BP_POINT_GROUP_LIMIT];
+    char *summary;       /* JSON; NULL: none */
+    bp_metric_page page; /* of the recorder's sets */
 } point_group;
+
+/* The latest value of a metric and, of those that say how good a network is, the best. */
+typedef struct summary_entry {
+    char *name;
+    double latest, best;
+    bool judged, larger_is_better;
+} summary_entry;
 
 struct bp_metric_recorder {
     bp_store *store;
@@ -26,12 +32,16 @@ struct bp_metric_recorder {
 
     uint64_t seq;         /* of the last point taken */
     uint64_t stored_last; /* points up to this one are compared */
-    bp_metric_point latest, best;
     uint64_t sent_ns;
 
+    /* Sets in use, those of the earlier run included. Immutable: the store thread reads them too. */
+    bp_metric_set *sets;
+    size_t summary_count, summary_room;
+    summary_entry *summary;
+
     /* Points of the earlier run, read ahead. */
-    bp_metric_point *known;
-    size_t known_count, known_next;
+    bp_metric_page known;
+    size_t known_next;
 
     point_group *filling, *sent; /* swapped at each sending */
 
@@ -48,7 +58,7 @@ static bp_status apply_group(bp_write *write, sqlite3 *database, bp_error *error
 {
     const point_group *group = (const point_group *)write;
     const int64_t job = group->recorder->job;
-    bp_status status = bp_metric_store_append(database, job, group->points, group->count, error);
+    bp_status status = bp_metric_store_append(database, job, &group->page, error);
     if (status == BP_OK)
         status = bp_job_store_progress(database, job, group->progress.epoch, group->progress.step,
                                        group->progress.steps, group->summary, error);
@@ -59,8 +69,10 @@ static void group_done(bp_write *write, bp_status status, const bp_error *error)
 {
     point_group *group = (point_group *)write;
     bp_metric_recorder *recorder = group->recorder;
-    if (status == BP_OK && group->count > 0)
-        recorder->committed(recorder->context, recorder->job, group->points[group->count - 1].seq);
+    const bp_metric_page *page = &group->page;
+    if (status == BP_OK && page->point_count > 0)
+        recorder->committed(recorder->context, recorder->job,
+                            page->points[page->point_count - 1].seq);
     pthread_mutex_lock(&recorder->mutex);
     if (status != BP_OK && recorder->status == BP_OK) {
         recorder->status = status;
@@ -96,11 +108,8 @@ bp_status bp_metric_recorder_create(bp_metric_recorder **out, bp_store *store, i
         status = bp_store_reader(&database, store, error);
     if (status == BP_OK)
         status = bp_metric_store_last(&recorder->stored_last, database, job, error);
-    if (status == BP_OK && recorder->stored_last > 0) {
-        recorder->known = calloc(BP_POINT_GROUP_LIMIT, sizeof *recorder->known);
-        if (!recorder->known)
-            status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
-    }
+    if (status == BP_OK)
+        status = bp_metric_store_read_sets(&recorder->sets, database, job, error);
     if (status != BP_OK) {
         bp_metric_recorder_free(recorder);
         return status;
@@ -109,70 +118,121 @@ bp_status bp_metric_recorder_create(bp_metric_recorder **out, bp_store *store, i
     return BP_OK;
 }
 
-/* Loss and learning rate down, accuracy up: the better of two values. */
-static double better(bp_metric metric, double a, double b)
+/* Accuracy up, loss down; nothing else is judged. */
+static const struct {
+    const char *name;
+    bool larger_is_better;
+} judged[] = {
+    {"loss", false},
+    {"accuracy", true},
+    {"validation.loss", false},
+    {"validation.accuracy", true},
+    {"train.loss", false},
+    {"train.accuracy", true},
+};
+
+static double better(bool larger_is_better, double a, double b)
 {
-    const bool larger = metric == BP_METRIC_ACCURACY || metric == BP_METRIC_VALIDATION_ACCURACY;
     if (isnan(a))
         return b;
     if (isnan(b))
         return a;
-    return (a > b) == larger ? a : b;
+    return (a > b) == larger_is_better ? a : b;
 }
 
-static void summarize(bp_metric_recorder *recorder, const bp_metric_point *point)
+/* The entry of a name, made where there is none. *from: where to look first, and after it the place
+ * behind the entry: names come in one order, so the first look nearly always finds. */
+static summary_entry *entry_of(bp_metric_recorder *recorder, const char *name, size_t *from)
 {
-    static const bp_metric judged[] = {BP_METRIC_LOSS, BP_METRIC_ACCURACY,
-                                       BP_METRIC_VALIDATION_LOSS, BP_METRIC_VALIDATION_ACCURACY};
-    for (size_t i = 0; i < sizeof judged / sizeof *judged; i++) {
-        const bp_metric metric = judged[i];
-        if (!(point->present >> metric & 1))
-            continue;
-        double *best = &recorder->best.values[metric];
-        *best = recorder->best.present >> metric & 1 ? better(metric, *best, point->values[metric])
-                                                     : point->values[metric];
-        recorder->best.present |= 1u << metric;
+    for (size_t i = 0; i < recorder->summary_count; i++) {
+        const size_t at = (*from + i) % recorder->summary_count;
+        if (strcmp(recorder->summary[at].name, name) == 0) {
+            *from = at + 1;
+            return &recorder->summary[at];
+        }
     }
-    for (unsigned i = 0; i < BP_METRIC_COUNT; i++)
-        if (point->present >> i & 1)
-            recorder->latest.values[i] = point->values[i];
-    recorder->latest.present |= point->present;
+    if (recorder->summary_count == recorder->summary_room) {
+        const size_t room = recorder->summary_room ? 2 * recorder->summary_room : 16;
+        summary_entry *larger = reallocarray(recorder->summary, room, sizeof *larger);
+        if (!larger)
+            return NULL;
+        recorder->summary = larger;
+        recorder->summary_room = room;
+    }
+    char *copy = strdup(name);
+    if (!copy)
+        return NULL;
+    summary_entry *entry = &recorder->summary[recorder->summary_count++];
+    *entry = (summary_entry){.name = copy, .latest = NAN, .best = NAN};
+    for (size_t i = 0; i < sizeof judged / sizeof *judged; i++)
+        if (strcmp(judged[i].name, name) == 0) {
+            entry->judged = true;
+            entry->larger_is_better = judged[i].larger_is_better;
+        }
+    *from = recorder->summary_count;
+    return entry;
 }
 
-static bool same_bits(const bp_metric_point *a, const bp_metric_point *b)
+static bp_status summarize(bp_metric_recorder *recorder, const bp_measured *measured,
+                           bp_error *error)
 {
-    if (a->step != b->step || a->epoch != b->epoch || a->present != b->present)
-        return false;
-    for (unsigned i = 0; i < BP_METRIC_COUNT; i++)
-        if (a->present >> i & 1 && memcmp(&a->values[i], &b->values[i], sizeof(double)) != 0)
-            return false;
-    return true;
+    size_t from = 0;
+    for (size_t i = 0; i < measured->count; i++) {
+        summary_entry *entry = entry_of(recorder, measured->names[i], &from);
+        if (!entry)
+            return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
+        entry->latest = measured->values[i];
+        if (entry->judged)
+            entry->best = better(entry->larger_is_better, entry->best, measured->values[i]);
+    }
+    return BP_OK;
 }
 
 static bp_status compare_with_stored(bp_metric_recorder *recorder, const bp_metric_point *point,
-                                     bp_error *error)
+                                     const double *values, bp_error *error)
 {
-    if (recorder->known_next == recorder->known_count) {
+    if (recorder->known_next == recorder->known.point_count) {
+        bp_metric_page_done(&recorder->known);
         sqlite3 *database = NULL;
         bp_status status = bp_store_reader(&database, recorder->store, error);
         if (status == BP_OK)
-            status =
-                bp_metric_store_read(&recorder->known_count, recorder->known, database,
-                                     recorder->job, point->seq - 1, BP_POINT_GROUP_LIMIT, error);
+            status = bp_metric_store_read(&recorder->known, database, recorder->job, point->seq - 1,
+                                          BP_POINT_GROUP_LIMIT, error);
         if (status != BP_OK)
             return status;
         recorder->known_next = 0;
-        if (recorder->known_count == 0)
+        if (recorder->known.point_count == 0)
             return bp_error_set(error, BP_CORRUPT, NULL, "stored metric points are missing");
     }
-    const bp_metric_point *known = &recorder->known[recorder->known_next++];
-    if (known->seq != point->seq || !same_bits(known, point))
+    const bp_metric_point *known = &recorder->known.points[recorder->known_next++];
+    if (known->seq != point->seq || known->step != point->step || known->epoch != point->epoch ||
+        known->set->id != point->set->id ||
+        memcmp(bp_metric_page_values(&recorder->known, known), values,
+               point->set->count * sizeof *values) != 0)
         return bp_error_set(
             error, BP_CONFLICT, NULL,
             "the metric point at step %llu differs from the one that an earlier run "
             "of this job stored",
             (unsigned long long)point->step);
     return BP_OK;
+}
+
+/* The set of these names, made where the job has none. */
+static bp_status set_of(const bp_metric_set **out, bp_metric_recorder *recorder,
+                        const bp_measured *measured, bp_error *error)
+{
+    *out = bp_metric_set_find(recorder->sets, measured->names, measured->count);
+    if (*out)
+        return BP_OK;
+    int64_t id = 1;
+    for (const bp_metric_set *set = recorder->sets; set; set = set->next)
+        if (set->id >= id)
+            id = set->id + 1;
+    const bp_status status =
+        bp_metric_set_add(&recorder->sets, id, measured->names, measured->count, error);
+    if (status == BP_OK)
+        *out = recorder->sets;
+    return status;
 }
 
 static bp_status wait_for_group(bp_metric_recorder *recorder, bp_error *error)
@@ -205,7 +265,7 @@ static bp_status send_group(bp_metric_recorder *recorder, const bp_progress *pro
     free(group->summary);
     group->summary = text;
     recorder->filling = recorder->sent;
-    recorder->filling->count = 0;
+    bp_metric_page_clear(&recorder->filling->page);
     recorder->sent = group;
     recorder->on_its_way = true; /* no group is: nobody else looks */
     recorder->sent_ns = bp_clock_monotonic_ns();
@@ -213,32 +273,39 @@ static bp_status send_group(bp_metric_recorder *recorder, const bp_progress *pro
     return BP_OK;
 }
 
-bp_status bp_metric_recorder_add(bp_metric_recorder *recorder, const bp_metric_point *point,
+bp_status bp_metric_recorder_add(bp_metric_recorder *recorder, const bp_measured *measured,
                                  bp_error *error)
 {
-    bp_metric_point taken = *point;
-    taken.seq = ++recorder->seq;
-    summarize(recorder, &taken);
-    if (taken.seq <= recorder->stored_last)
-        return compare_with_stored(recorder, &taken, error);
-    point_group *group = recorder->filling;
-    if (group->count == BP_POINT_GROUP_LIMIT) {
-        const bp_progress progress = {
-            .epoch = point->epoch, .step = point->step, .steps = recorder->sent->progress.steps};
-        const bp_status status = send_group(recorder, &progress, error);
+    bp_metric_point point = {
+        .seq = recorder->seq + 1, .step = measured->step, .epoch = measured->epoch};
+    bp_status status = set_of(&point.set, recorder, measured, error);
+    if (status == BP_OK)
+        status = summarize(recorder, measured, error);
+    if (status != BP_OK)
+        return status;
+    recorder->seq = point.seq;
+    if (point.seq <= recorder->stored_last)
+        return compare_with_stored(recorder, &point, measured->values, error);
+    if (recorder->filling->page.point_count == BP_POINT_GROUP_LIMIT) {
+        const bp_progress progress = {.epoch = measured->epoch,
+                                      .step = measured->step,
+                                      .steps = recorder->sent->progress.steps};
+        status = send_group(recorder, &progress, error);
         if (status != BP_OK)
             return status;
-        group = recorder->filling;
     }
-    taken.time_us = bp_clock_now_us();
-    group->points[group->count++] = taken;
-    return BP_OK;
+    point.time_us = bp_clock_now_us();
+    double *values = NULL;
+    status = bp_metric_page_add(&values, &recorder->filling->page, &point, error);
+    if (status == BP_OK && measured->count > 0)
+        memcpy(values, measured->values, measured->count * sizeof *values);
+    return status;
 }
 
 bp_status bp_metric_recorder_tick(bp_metric_recorder *recorder, const bp_progress *progress,
                                   uint64_t now_ns, bp_error *error)
 {
-    if (recorder->filling->count == 0 ||
+    if (recorder->filling->page.point_count == 0 ||
         now_ns - recorder->sent_ns < (uint64_t)BP_POINT_INTERVAL_MS * 1000000)
         return BP_OK;
     pthread_mutex_lock(&recorder->mutex);
@@ -256,27 +323,32 @@ bp_status bp_metric_recorder_flush(bp_metric_recorder *recorder, const bp_progre
     return status;
 }
 
-static json_t *values_json(const bp_metric_point *point)
-{
-    json_t *values = json_object();
-    for (unsigned i = 0; i < BP_METRIC_COUNT; i++)
-        if (point->present >> i & 1 &&
-            json_object_set_new(values, bp_metric_names[i], bp_json_real(point->values[i])) != 0) {
-            json_decref(values);
-            return NULL;
-        }
-    return values;
-}
-
 json_t *bp_metric_recorder_summary(const bp_metric_recorder *recorder)
 {
-    json_t *summary = json_object();
-    if (json_object_set_new(summary, "latest", values_json(&recorder->latest)) != 0 ||
-        json_object_set_new(summary, "best", values_json(&recorder->best)) != 0) {
+    json_t *summary = json_object(), *latest = json_object(), *best = json_object();
+    int failed = 0;
+    for (size_t i = 0; i < recorder->summary_count; i++) {
+        const summary_entry *entry = &recorder->summary[i];
+        failed |= json_object_set_new(latest, entry->name, bp_json_real(entry->latest));
+        if (entry->judged)
+            failed |= json_object_set_new(best, entry->name, bp_json_real(entry->best));
+    }
+    failed |= json_object_set_new(summary, "latest", latest);
+    failed |= json_object_set_new(summary, "best", best);
+    if (failed) {
         json_decref(summary);
         return NULL;
     }
     return summary;
+}
+
+static void free_group(point_group *group)
+{
+    if (!group)
+        return;
+    free(group->summary);
+    bp_metric_page_done(&group->page);
+    free(group);
 }
 
 void bp_metric_recorder_free(bp_metric_recorder *recorder)
@@ -286,12 +358,12 @@ void bp_metric_recorder_free(bp_metric_recorder *recorder)
     (void)!wait_for_group(recorder, NULL);
     pthread_cond_destroy(&recorder->answered);
     pthread_mutex_destroy(&recorder->mutex);
-    if (recorder->filling)
-        free(recorder->filling->summary);
-    if (recorder->sent)
-        free(recorder->sent->summary);
-    free(recorder->filling);
-    free(recorder->sent);
-    free(recorder->known);
+    free_group(recorder->filling);
+    free_group(recorder->sent);
+    bp_metric_page_done(&recorder->known);
+    bp_metric_sets_free(recorder->sets);
+    for (size_t i = 0; i < recorder->summary_count; i++)
+        free(recorder->summary[i].name);
+    free(recorder->summary);
     free(recorder);
 }

@@ -16,16 +16,25 @@ enum { BP_POINT_GROUP_LIMIT = 1000, BP_POINT_INTERVAL_MS = 100 };
 
 typedef struct bp_metric_recorder bp_metric_recorder;
 
+/* What a step or the end of an epoch has measured, by name, in an order that is the same whenever the
+ * names are. */
+typedef struct bp_measured {
+    uint64_t step, epoch;
+    size_t count;
+    const char *const *names; /* (count) */
+    const double *values;     /* (count) */
+} bp_measured;
+
 /* Finds what an earlier run has stored. committed is called on the store thread with the last seq that
  * is on the disk. */
 BP_CHECK_RESULT bp_status bp_metric_recorder_create(
     bp_metric_recorder **out, bp_store *store, int64_t job,
     void (*committed)(void *context, int64_t job, uint64_t seq), void *context, bp_error *error);
 
-/* Takes the next point: its step, epoch, present and values; seq and time are the recorder's.
- * BP_CONFLICT: differs from what the earlier run stored in its place. Errors of earlier groups. */
+/* Makes the next point of what was measured (copied). BP_CONFLICT: it differs from what the earlier run
+ * stored in its place. Errors of earlier groups. BP_NO_MEMORY. */
 BP_CHECK_RESULT bp_status bp_metric_recorder_add(bp_metric_recorder *recorder,
-                                                 const bp_metric_point *point, bp_error *error);
+                                                 const bp_measured *measured, bp_error *error);
 
 /* Sends what has gathered, with the progress, when the last sending is long enough ago and over. */
 BP_CHECK_RESULT bp_status bp_metric_recorder_tick(bp_metric_recorder *recorder,

@@ -1,5 +1,6 @@
 #include "server/job/trainer_thread.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #include "server/job/stored_spec.h"
 
 /* Progress is published this often; a person does not read faster. */
-enum { PUBLISH_INTERVAL_MS = 200 };
+enum { PUBLISH_INTERVAL_MS = 200, MEASURED_LIMIT = 6 };
 
 struct bp_run {
     const bp_run_services *services;
@@ -33,6 +34,10 @@ struct bp_run {
     uint64_t begun_ns;     /* of the first step */
     uint64_t published_ns; /* of the last publication */
     uint64_t rows_since_published;
+    /* The point in the making. */
+    size_t measured_count;
+    const char *measured_name[MEASURED_LIMIT];
+    double measured_value[MEASURED_LIMIT];
 };
 
 static bool is_stopped(void *context)
@@ -102,29 +107,34 @@ static bool ends_epoch(const bp_position *before)
     return (before->step + 1) % before->steps_per_epoch == 0;
 }
 
-static void put(bp_metric_point *point, bp_metric metric, double value)
+static void put(bp_run *run, const char *name, double value)
 {
-    point->values[metric] = value;
-    point->present |= 1u << metric;
+    assert(run->measured_count < MEASURED_LIMIT);
+    run->measured_name[run->measured_count] = name;
+    run->measured_value[run->measured_count++] = value;
 }
 
 static bp_status record_point(bp_run *run, const bp_step_report *report, bool measured,
                               bool validate, bp_error *error)
 {
-    bp_metric_point point = {.step = run->progress.step, .epoch = run->progress.epoch};
-    put(&point, BP_METRIC_LOSS, report->loss);
-    put(&point, BP_METRIC_LEARNING_RATE, report->learning_rate);
-    if (measured) {
-        put(&point, BP_METRIC_GRADIENT_NORM, report->gradient_norm);
-        if (run->spec->task == BP_TASK_CLASSIFICATION)
-            put(&point, BP_METRIC_ACCURACY, report->accuracy);
-    }
+    run->measured_count = 0;
+    put(run, "loss", report->loss);
+    if (measured && run->spec->task == BP_TASK_CLASSIFICATION)
+        put(run, "accuracy", report->accuracy);
+    put(run, "learning_rate", report->learning_rate);
+    if (measured)
+        put(run, "gradient_norm", report->gradient_norm);
     if (validate) {
         const bp_evaluation evaluation = bp_trainer_evaluate(run->trainer, &run->data.validation);
-        put(&point, BP_METRIC_VALIDATION_LOSS, evaluation.loss);
+        put(run, "validation.loss", evaluation.loss);
         if (run->spec->task == BP_TASK_CLASSIFICATION)
-            put(&point, BP_METRIC_VALIDATION_ACCURACY, evaluation.accuracy);
+            put(run, "validation.accuracy", evaluation.accuracy);
     }
+    const bp_measured point = {.step = run->progress.step,
+                               .epoch = run->progress.epoch,
+                               .count = run->measured_count,
+                               .names = run->measured_name,
+                               .values = run->measured_value};
     return bp_metric_recorder_add(run->recorder, &point, error);
 }
 

@@ -310,3 +310,52 @@ bp_status bp_model_predict(void **out_shown, bp_model *model, const double *raw,
         *out_shown = shown;
     return status;
 }
+
+void bp_model_samples_done(bp_model_samples *samples)
+{
+    free(samples->mean);
+    free(samples->deviation);
+    free(samples->entropy);
+    *samples = (bp_model_samples){0};
+}
+
+bp_status bp_model_predict_samples(bp_model_samples *out, bp_model *model, const double *raw,
+                                   size_t count, uint64_t sample_count, uint64_t seed,
+                                   bp_error *error)
+{
+    const bp_model_info *info = model->info;
+    const bp_preparation *preparation = &info->preparation;
+    bp_kernels_thread_start();
+    arena used;
+    bp_status status = take_arena(&used, model, error);
+    if (status != BP_OK)
+        return status;
+    const size_t width = bp_network_shown_width(used.network);
+    size_t elements;
+    bp_model_samples samples = {0};
+    if (!bp_checked_multiply(&elements, width, count)) {
+        status = bp_error_set(error, BP_TOO_LARGE, NULL, "too many rows");
+        goto done;
+    }
+    samples.mean = calloc(elements > 0 ? elements : 1, sizeof *samples.mean);
+    samples.deviation = calloc(elements > 0 ? elements : 1, sizeof *samples.deviation);
+    samples.entropy = calloc(count > 0 ? count : 1, sizeof *samples.entropy);
+    if (!samples.mean || !samples.deviation || !samples.entropy) {
+        status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for %zu predictions", count);
+        goto done;
+    }
+    for (size_t first = 0; first < count; first += BP_PREDICTION_CHUNK) {
+        size_t rows = count - first < BP_PREDICTION_CHUNK ? count - first : BP_PREDICTION_CHUNK;
+        bp_preparation_apply(preparation, used.prepared, info->dtype,
+                             raw + first * preparation->raw_width, rows);
+        bp_network_predict_samples(samples.mean + first * width, samples.deviation + first * width,
+                                   samples.entropy + first, used.network, used.prepared, rows,
+                                   sample_count, seed);
+    }
+    *out = samples;
+    samples = (bp_model_samples){0};
+done:
+    bp_model_samples_done(&samples);
+    give_arena(model, &used);
+    return status;
+}

@@ -25,6 +25,21 @@ const bp_model_info *bp_model_info_of(const bp_model *model);
 BP_CHECK_RESULT bp_status bp_model_predict(void **out_shown, bp_model *model, const double *raw,
                                            size_t count, bp_error *error);
 
+/* What sampled networks say of rows; released with bp_model_samples_done. */
+typedef struct bp_model_samples {
+    double *mean, *deviation; /* (count, shown width) */
+    double *entropy;          /* (count), in nats; NaN where no probabilities are shown */
+} bp_model_samples;
+
+/* The same with sample_count networks sampled from the model's dropout (at least 1): mean, population
+ * standard deviation and the entropy of the mean, as bp_network_predict_samples has them. Repeatable
+ * from the seed, whatever rows are asked for together. */
+BP_CHECK_RESULT bp_status bp_model_predict_samples(bp_model_samples *out, bp_model *model,
+                                                   const double *raw, size_t count,
+                                                   uint64_t sample_count, uint64_t seed,
+                                                   bp_error *error);
+void bp_model_samples_done(bp_model_samples *samples); /* accepts zeroed */
+
 /* Documents. */
 BP_CHECK_RESULT bp_status bp_models_list_json(json_t **out, bp_models *models, const char *after,
                                               size_t limit, bp_error *error);

@@ -162,7 +162,8 @@ def test_format_must_fit(client):
 
 
 def test_delete(client):
-    client.problem("DELETE", "datasets/none", 404)
+    problem = client.problem("DELETE", "datasets/none", 404)
+    assert problem["detail"] == 'there is no data set "none"' and "errors" not in problem
     client.put("datasets/t", b"x,y\n" + b"1,a\n2,b\n" * 500)
     job = client.submit({"data": {"dataset": "t", "target": "y"},
                          "training": {"epochs": 1000000, "batch_size": 1}})["id"]
@@ -171,7 +172,7 @@ def test_delete(client):
     client.post(f"jobs/{job}/cancel", expect=202)
     client.wait(job, "cancelled")
     client.delete("datasets/t", expect=(200, 204))
-    client.problem("GET", "datasets/t", 404)
+    assert "errors" not in client.problem("GET", "datasets/t", 404)
     client.problem("GET", "datasets/t/rows", 404)
     assert client.get("datasets").json()["items"] == []
 

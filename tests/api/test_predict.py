@@ -56,6 +56,13 @@ def test_faults_name_their_place(client, model, body, pointer):
     assert problem["errors"][0]["pointer"].startswith(pointer), problem
 
 
+def test_a_row_without_an_answer_gets_no_label(client, model):
+    # Finite as sent, infinite in float32.
+    problem = client.problem("POST", model, 422,
+                             json={"rows": [GOOD, [1e308, -1e308, 1e308, -1e308]]})
+    assert [error["pointer"] for error in problem["errors"]] == ["/rows/1"]
+
+
 def test_unknown_member_gets_a_hint(client, model):
     problem = client.problem("POST", model, 422, json={"rows": [GOOD], "sede": 1})
     assert '"seed"' in problem["errors"][0]["detail"]

@@ -471,6 +471,71 @@ static void test_keep_all(void **state)
     }
 }
 
+/* Mean, deviation and entropy over samples against the same written out; a row alone against the same
+ * row among others; a network without dropout. */
+static void test_predicted_samples(void **state)
+{
+    (void)state;
+    enum { SAMPLES = 50 };
+    const char *const losses[] = {"softmax_cross_entropy", "mean_squared_error"};
+    for (size_t which = 0; which < 2 * FORMS; which++) {
+        bp_layer_spec layers[LAYERS];
+        const size_t count = network_of(layers, which / 2, "tanh", 0.6);
+        bp_network_spec spec = support_network_spec(layers, count, IN, ROWS, losses[which % 2]);
+        bp_network *network = support_network_create(&spec);
+        support_parameters(network, 5, 0.9);
+        double x[ROWS * IN], output[SAMPLES][ROWS * OUT], plain[ROWS * OUT];
+        double mean[ROWS * OUT], deviation[ROWS * OUT], entropy[ROWS];
+        support_values(x, BP_FLOAT64, ROWS * IN, 1);
+        bp_network_forward(network, NULL, x, ROWS, false);
+        memcpy(plain, bp_network_shown_output(network), sizeof plain);
+        for (uint64_t sample = 0; sample < SAMPLES; sample++) {
+            bp_network_set_noise(network, (bp_noise){BP_NOISE_SAMPLE, 4, sample});
+            bp_network_forward(network, NULL, x, ROWS, false);
+            memcpy(output[sample], bp_network_shown_output(network), sizeof output[0]);
+        }
+        bp_network_predict_samples(mean, deviation, entropy, network, x, ROWS, SAMPLES, 4);
+        for (size_t row = 0; row < ROWS; row++) {
+            double nats = 0;
+            for (size_t i = row * OUT; i < (row + 1) * OUT; i++) {
+                double m = 0, square = 0;
+                for (size_t sample = 0; sample < SAMPLES; sample++)
+                    m += output[sample][i] / SAMPLES;
+                for (size_t sample = 0; sample < SAMPLES; sample++)
+                    square += (output[sample][i] - m) * (output[sample][i] - m) / SAMPLES;
+                assert_true(fabs(mean[i] - m) < 1e-14 && m != plain[i]);
+                assert_true(fabs(deviation[i] - sqrt(square)) < 1e-14 && square > 0);
+                nats -= m * log(m);
+            }
+            if (which % 2)
+                assert_true(isnan(entropy[row]));
+            else
+                assert_true(fabs(entropy[row] - nats) < 1e-14);
+            double alone[OUT], spread[OUT], one;
+            bp_network_predict_samples(alone, spread, &one, network, x + row * IN, 1, SAMPLES, 4);
+            assert_memory_equal(alone, mean + row * OUT, sizeof alone);
+            assert_memory_equal(spread, deviation + row * OUT, sizeof spread);
+            assert_memory_equal(&one, &entropy[row], sizeof one);
+        }
+        /* The noise is gone. */
+        bp_network_forward(network, NULL, x, ROWS, false);
+        assert_memory_equal(bp_network_shown_output(network), plain, sizeof plain);
+        bp_network_free(network);
+    }
+    const bp_layer_spec layers[] = {support_dense(OUT, "softmax")};
+    bp_network_spec spec = support_network_spec(layers, 1, IN, 1, "softmax_cross_entropy");
+    bp_network *network = support_network_create(&spec);
+    support_parameters(network, 5, 0.9);
+    double x[IN], mean[OUT], deviation[OUT], entropy;
+    support_values(x, BP_FLOAT64, IN, 1);
+    bp_network_predict_samples(mean, deviation, &entropy, network, x, 1, 7, 1);
+    bp_network_forward(network, NULL, x, 1, false);
+    assert_memory_equal(mean, bp_network_shown_output(network), sizeof mean);
+    for (size_t i = 0; i < OUT; i++)
+        assert_true(deviation[i] == 0);
+    bp_network_free(network);
+}
+
 static void assert_fault(const bp_network_spec *spec, bp_status status, const char *where)
 {
     bp_error error = {.status = BP_OK};
@@ -520,11 +585,17 @@ static void test_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients),     cmocka_unit_test(test_gradients_of_stacks),
-        cmocka_unit_test(test_mutations),     cmocka_unit_test(test_mutations_of_the_layer),
-        cmocka_unit_test(test_forms_by_hand), cmocka_unit_test(test_expectation),
-        cmocka_unit_test(test_samples),       cmocka_unit_test(test_noise_by_kind),
-        cmocka_unit_test(test_keep_all),      cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_gradients_of_stacks),
+        cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_mutations_of_the_layer),
+        cmocka_unit_test(test_forms_by_hand),
+        cmocka_unit_test(test_expectation),
+        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_noise_by_kind),
+        cmocka_unit_test(test_predicted_samples),
+        cmocka_unit_test(test_keep_all),
+        cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,8 @@ struct bp_models {
     bp_store *store;
     bp_isa isa;
     uint64_t limit_bytes;
-    pthread_mutex_t mutex; /* guards the list and used_bytes */
+    pthread_mutex_t loading; /* held while a model is loaded; taken before mutex */
+    pthread_mutex_t mutex;   /* guards the list and used_bytes */
     uint64_t used_bytes;
     bp_model *newest, *oldest; /* by use */
 };
@@ -127,6 +128,7 @@ bp_status bp_models_open(bp_models **out, bp_store *store, bp_isa isa, uint64_t 
     models->store = store;
     models->isa = isa;
     models->limit_bytes = cache_bytes;
+    pthread_mutex_init(&models->loading, NULL);
     pthread_mutex_init(&models->mutex, NULL);
     *out = models;
     return BP_OK;
@@ -177,6 +179,7 @@ void bp_models_close(bp_models *models)
         bp_model_release(model);
     }
     pthread_mutex_destroy(&models->mutex);
+    pthread_mutex_destroy(&models->loading);
     free(models);
 }
 
@@ -196,7 +199,7 @@ static bp_model *find(bp_models *models, const char *name, uint64_t version)
     return model;
 }
 
-/* Puts a loaded model in; another thread may have loaded the same one meanwhile, which is harmless. */
+/* Puts a loaded model in. */
 static void keep(bp_models *models, bp_model *model)
 {
     bp_model *dropped = NULL;
@@ -219,6 +222,30 @@ static void keep(bp_models *models, bp_model *model)
     }
 }
 
+/* One load at a time: when many ask for a model that is not in memory, one loads it and the others find
+ * it, instead of each holding a copy of all its weights. */
+static bp_status load_once(bp_model **out, bp_models *models, const char *name, uint64_t version,
+                           bp_error *error)
+{
+    bp_status status = BP_OK;
+    pthread_mutex_lock(&models->loading);
+    bp_model *model = find(models, name, version);
+    if (!model) {
+        bp_model_row row;
+        status = bp_model_row_read(&row, models->store, name, version, error);
+        if (status == BP_OK) {
+            status = load(&model, models, &row, error);
+            bp_model_info_free(row.info);
+        }
+        if (status == BP_OK)
+            keep(models, model);
+    }
+    pthread_mutex_unlock(&models->loading);
+    if (status == BP_OK)
+        *out = model;
+    return status;
+}
+
 bp_status bp_models_borrow(bp_model **out, bp_models *models, const char *name, uint64_t version,
                            bp_error *error)
 {
@@ -228,19 +255,11 @@ bp_status bp_models_borrow(bp_model **out, bp_models *models, const char *name, 
     if (status != BP_OK)
         return status;
     bp_model *model = find(models, name, version);
-    if (!model) {
-        bp_model_row row;
-        status = bp_model_row_read(&row, models->store, name, version, error);
-        if (status != BP_OK)
-            return status;
-        status = load(&model, models, &row, error);
-        bp_model_info_free(row.info);
-        if (!model)
-            return status;
-        keep(models, model);
-    }
-    *out = model;
-    return BP_OK;
+    if (!model)
+        status = load_once(&model, models, name, version, error);
+    if (status == BP_OK)
+        *out = model;
+    return status;
 }
 
 /* ---- prediction ---- */

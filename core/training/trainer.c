@@ -25,7 +25,7 @@ struct bp_trainer {
     bp_target_kind target_kind;
     size_t input_width, output_width;
     size_t batch_rows;
-    bp_choice schedule;
+    bp_choice loss, schedule;
     double base_rate;
     bp_position position; /* epoch is derived from step when asked for */
     bp_row_order order;
@@ -210,6 +210,7 @@ bp_status bp_trainer_create(bp_trainer **out, const bp_training_spec *spec,
         trainer->parallel_copy = *parallel;
         trainer->parallel = &trainer->parallel_copy;
     }
+    trainer->loss = spec->network.loss;
     trainer->schedule = spec->schedule;
     trainer->base_rate = spec->optimizer.value[0];
     trainer->early_stopping = spec->early_stopping;
@@ -465,4 +466,60 @@ bp_evaluation bp_trainer_evaluate(bp_trainer *trainer, const bp_examples *exampl
         .rows = examples->row_count,
         .loss = loss / rows,
         .accuracy = trainer->target_kind == BP_TARGET_CLASS ? (double)correct / rows : NAN};
+}
+
+bp_evaluator_spec bp_training_evaluator(const bp_training_spec *spec, const bp_network_size *size,
+                                        size_t row_count)
+{
+    const bp_loss *loss = bp_loss_of(spec->network.loss.member);
+    return (bp_evaluator_spec){.kind = loss->target_kind,
+                               .dtype = spec->network.dtype,
+                               .width = bp_loss_shown_width(loss, size->output_width),
+                               .row_count = row_count};
+}
+
+/* Cross-entropies of rows without class weights, which need not be probabilities' logarithms: from the
+ * outputs, as the loss has them. NULL where the outputs are no probabilities. */
+static const double *log_losses(bp_trainer *trainer, const void *output, const int32_t *label,
+                                size_t rows)
+{
+    const bp_loss *loss = bp_network_loss(trainer->network);
+    if (strcmp(loss->output_name, "probabilities") != 0)
+        return NULL;
+    const bp_loss_call call = {.output = output,
+                               .width = trainer->output_width,
+                               .rows = rows,
+                               .label = label,
+                               .row_loss = trainer->row_loss,
+                               .value = trainer->loss.value};
+    loss->rows(&call, 0, rows);
+    return trainer->row_loss;
+}
+
+void bp_trainer_evaluate_full(bp_trainer *trainer, const bp_examples *examples,
+                              bp_evaluator *evaluator, bp_evaluation_report *out)
+{
+    bp_evaluator_begin(evaluator);
+    for (size_t first = 0, rows; first < examples->row_count; first += rows) {
+        const size_t left = examples->row_count - first;
+        rows = left < trainer->batch_rows ? left : trainer->batch_rows;
+        const row_batch batch = batch_in_place(trainer, examples, first);
+        const void *output =
+            bp_network_forward(trainer->network, trainer->parallel, batch.features, rows, false);
+        bp_network_loss_value(trainer->network, trainer->parallel, &batch.targets,
+                              trainer->row_loss);
+        bp_evaluation_batch evaluated = {.rows = rows,
+                                         .loss_sum =
+                                             trainer->kernels64->sum(trainer->row_loss, rows),
+                                         .label = batch.targets.label,
+                                         .value = batch.targets.value};
+        if (trainer->target_kind == BP_TARGET_CLASS) {
+            correct_count(trainer, output, batch.targets.label, rows);
+            evaluated.decided = trainer->predicted;
+            evaluated.log_loss = log_losses(trainer, output, batch.targets.label, rows);
+        }
+        evaluated.shown = bp_network_shown_output(trainer->network); /* may take output's place */
+        bp_evaluator_add(evaluator, &evaluated);
+    }
+    bp_evaluator_finish(evaluator, out);
 }

@@ -4,6 +4,7 @@
 #define BP_CORE_TRAINING_TRAINER_H
 
 #include "core/base/watched.h"
+#include "core/evaluation/evaluator.h"
 #include "core/network/network.h"
 #include "core/regularizer/regularizer.h"
 #include "core/schedule/plateau.h"
@@ -118,6 +119,15 @@ bool bp_trainer_restore_best(bp_trainer *trainer);
 /* Loss and accuracy of the present weights on any rows, in batches of the planned size.
  * Allocates nothing. */
 bp_evaluation bp_trainer_evaluate(bp_trainer *trainer, const bp_examples *examples);
+
+/* The evaluator that suits a training, for at most row_count rows; value_scale is left to the caller. */
+bp_evaluator_spec bp_training_evaluator(const bp_training_spec *spec, const bp_network_size *size,
+                                        size_t row_count);
+
+/* The same pass, and everything that the evaluator finds: loss and accuracy are bit for bit those of
+ * bp_trainer_evaluate. At least one row. Allocates nothing. */
+void bp_trainer_evaluate_full(bp_trainer *trainer, const bp_examples *examples,
+                              bp_evaluator *evaluator, bp_evaluation_report *out);
 
 bp_network *bp_trainer_network(bp_trainer *trainer);
 

@@ -3,7 +3,8 @@
  *                                            name begins so; 1 or 2 threads only
  * A figure is the best of many runs of about one epoch, so that other work on the machine disturbs
  * little. Cases: a is 784-128-10, ReLU, softmax cross-entropy, momentum, 20,000 rows; d are tiny
- * networks of batch 16 (30-16-1 and 4-8-3). All float32, shuffled. */
+ * networks of batch 16 (30-16-1 and 4-8-3); e is 800-800-800-10 with each form of dropout, keep 0.5.
+ * All float32, shuffled. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/dropout/dropout.h"
 #include "core/initializer/initializer.h"
 #include "core/schedule/schedule.h"
 #include "core/training/trainer.h"
@@ -46,17 +48,25 @@ typedef struct bench_case {
     const char *name;
     size_t rows, input_width, hidden, output_width, batch;
     const char *activation, *loss;
+    const char *dropout; /* NULL: none; otherwise a second hidden layer, "" without dropout */
 } bench_case;
 
 static double samples_per_second(const bench_case *bench, const bp_parallel *parallel,
                                  double seconds)
 {
-    const bp_layer_spec layers[] = {dense(bench->hidden, bench->activation),
-                                    dense(bench->output_width, "identity")};
+    bp_layer_spec layers[3] = {dense(bench->hidden, bench->activation)};
+    size_t layer_count = 1;
+    if (bench->dropout) {
+        if (*bench->dropout)
+            layers[0].dropout = choice(&bp_dropout_family, bench->dropout);
+        layers[0].dropout.value[0] = 0.5;
+        layers[layer_count++] = layers[0];
+    }
+    layers[layer_count++] = dense(bench->output_width, "identity");
     const bp_training_spec spec = {.network = {.dtype = BP_FLOAT32,
                                                .isa = bp_isa_detect(),
                                                .input_width = bench->input_width,
-                                               .layer_count = 2,
+                                               .layer_count = layer_count,
                                                .layers = layers,
                                                .loss = choice(&bp_loss_family, bench->loss)},
                                    .optimizer = choice(&bp_optimizer_family, "momentum"),
@@ -114,11 +124,15 @@ int main(int argument_count, char **arguments)
 {
     const double seconds = argument_count > 1 ? atof(arguments[1]) : 1;
     const bench_case cases[] = {
-        {"a, batch 32", 20000, 784, 128, 10, 32, "relu", "softmax_cross_entropy"},
-        {"a, batch 64", 20000, 784, 128, 10, 64, "relu", "softmax_cross_entropy"},
-        {"a, batch 256", 20000, 784, 128, 10, 256, "relu", "softmax_cross_entropy"},
-        {"d, 30-16-1", 20000, 30, 16, 1, 16, "sigmoid", "mean_squared_error"},
-        {"d, 4-8-3", 20000, 4, 8, 3, 16, "tanh", "softmax_cross_entropy"},
+        {"a, batch 32", 20000, 784, 128, 10, 32, "relu", "softmax_cross_entropy", NULL},
+        {"a, batch 64", 20000, 784, 128, 10, 64, "relu", "softmax_cross_entropy", NULL},
+        {"a, batch 256", 20000, 784, 128, 10, 256, "relu", "softmax_cross_entropy", NULL},
+        {"d, 30-16-1", 20000, 30, 16, 1, 16, "sigmoid", "mean_squared_error", NULL},
+        {"d, 4-8-3", 20000, 4, 8, 3, 16, "tanh", "softmax_cross_entropy", NULL},
+        {"e, 800-800-800", 2000, 800, 800, 10, 64, "relu", "softmax_cross_entropy", ""},
+        {"e, units", 2000, 800, 800, 10, 64, "relu", "softmax_cross_entropy", "units"},
+        {"e, connections", 2000, 800, 800, 10, 64, "relu", "softmax_cross_entropy", "connections"},
+        {"e, layer", 2000, 800, 800, 10, 64, "relu", "softmax_cross_entropy", "layer"},
     };
     const char *only = argument_count > 2 ? arguments[2] : "";
     const int threads = argument_count > 3 ? atoi(arguments[3]) : 0;

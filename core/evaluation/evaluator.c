@@ -62,7 +62,7 @@ static void plan(bp_evaluator *evaluator, bp_arena *arena)
 
 bp_status bp_evaluator_measure(size_t *out_bytes, const bp_evaluator_spec *spec, bp_error *error)
 {
-    if (spec->width < (spec->kind == BP_TARGET_CLASS ? 2u : 1u))
+    if (spec->width < 1)
         return bp_error_set(error, BP_SHAPE, NULL, "there is nothing to evaluate");
     bp_evaluator evaluator = {.spec = *spec};
     bp_arena arena = bp_arena_measure();

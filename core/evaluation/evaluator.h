@@ -36,7 +36,7 @@ enum {
 typedef struct bp_evaluator_spec {
     bp_target_kind kind;
     bp_dtype dtype;   /* of shown outputs and values */
-    size_t width;     /* classes, at least 2; or targets, at least 1 */
+    size_t width;     /* classes or targets, at least 1 */
     size_t row_count; /* most rows of one evaluation */
     const double
         *value_scale; /* (width) units of a target per unit of its output; NULL: 1. Copied. */

@@ -107,6 +107,16 @@ static void check_limits(bp_job_work *work, const bp_job_size *size)
                      "%s", detail);
 }
 
+static size_t longest_part(const bp_job_work *work)
+{
+    uint64_t longest = work->training_rows;
+    if (work->validation_rows > longest)
+        longest = work->validation_rows;
+    if (work->test_rows > longest)
+        longest = work->test_rows;
+    return (size_t)longest;
+}
+
 void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
 {
     bp_job_spec *spec = work->spec;
@@ -122,7 +132,15 @@ void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
         bp_job_fault(work, error.status, inferred ? "/data" : error.where, "%s", error.message);
         return;
     }
-    size.training_bytes = training_bytes;
+    size_t evaluation_bytes = 0;
+    const bp_evaluator_spec evaluator =
+        bp_training_evaluator(&spec->training, &size.network, longest_part(work));
+    if (work->targets_known &&
+        bp_evaluator_measure(&evaluation_bytes, &evaluator, &error) != BP_OK) {
+        bp_job_fault(work, error.status, "/data/target", "%s", error.message);
+        return;
+    }
+    size.training_bytes = (uint64_t)training_bytes + evaluation_bytes;
     size.data_bytes = data.bytes;
     if (data.overflow ||
         __builtin_add_overflow(size.training_bytes, size.data_bytes, &size.total_bytes)) {

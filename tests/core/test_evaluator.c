@@ -253,7 +253,7 @@ static void test_left_out(void **state)
     assert_true(report.top_accuracy == 0 && report.classes[MANY - 1].support == 1);
     bp_evaluator_free(evaluator);
 
-    bp_evaluator_spec spec = {.kind = BP_TARGET_CLASS, .width = 1, .row_count = 1};
+    bp_evaluator_spec spec = {.kind = BP_TARGET_CLASS, .width = 0, .row_count = 1};
     size_t bytes;
     assert_int_equal(bp_evaluator_measure(&bytes, &spec, NULL), BP_SHAPE);
     spec.kind = BP_TARGET_VALUE;

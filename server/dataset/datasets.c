@@ -10,6 +10,10 @@
 #include "server/dataset/file_error.h"
 #include "server/store/database.h"
 
+/* A page of data sets ends early, with a cursor, once its stored documents have this many bytes: those
+ * of many columns or categories are long, and parsed they take some ten times as much. */
+enum { PAGE_BYTES = 4 << 20 };
+
 /* ---- life ---- */
 
 static bp_status make_folder(const char *directory, const char *name, bp_error *error)
@@ -122,12 +126,13 @@ bp_status bp_datasets_list_json(json_t **out, bp_datasets *datasets, const char 
     items = json_array();
     if (!items)
         status = no_memory(error);
-    size_t count = 0;
+    size_t count = 0, bytes = 0;
     int code = SQLITE_DONE;
     while (status == BP_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        if (count == limit)
+        if (count == limit || bytes >= PAGE_BYTES)
             break;
         status = append_document(items, last, statement, error);
+        bytes += (size_t)sqlite3_column_bytes(statement, 0);
         count++;
     }
     if (status == BP_OK && code != SQLITE_DONE && code != SQLITE_ROW)

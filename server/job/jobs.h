@@ -77,7 +77,7 @@ BP_CHECK_RESULT bp_status bp_jobs_document_json(json_t **out, bp_jobs *jobs, int
 typedef struct bp_jobs_filter {
     const char *state, *name; /* NULL: any */
     int64_t after;            /* ids below this one come next (newest first); 0: from the newest */
-    size_t limit;
+    size_t limit;             /* most; fewer where documents are long */
 } bp_jobs_filter;
 BP_CHECK_RESULT bp_status bp_jobs_list_json(json_t **out, bp_jobs *jobs,
                                             const bp_jobs_filter *filter, bp_error *error);

@@ -37,6 +37,10 @@ enum {
     COLUMN_MODEL_VERSION
 };
 
+/* A page of jobs ends early, with a cursor, once its rows have this many bytes: specifications can be
+ * long, and parsed they take some ten times as much. */
+enum { PAGE_BYTES = 4 << 20 };
+
 static json_t *text_or_null(sqlite3_stmt *row, int column)
 {
     const char *text = (const char *)sqlite3_column_text(row, column);
@@ -260,9 +264,10 @@ static bp_status read_list(json_t *items, int64_t *out_next, sqlite3 *database, 
     sqlite3_bind_int64(statement, 4, (sqlite3_int64)filter->limit + 1);
     int code = SQLITE_DONE;
     int64_t last = 0;
+    size_t bytes = 0;
     *out_next = 0;
     while (status == BP_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        if (json_array_size(items) == filter->limit) {
+        if (json_array_size(items) == filter->limit || bytes >= PAGE_BYTES) {
             *out_next = last;
             code = SQLITE_DONE;
             break;
@@ -272,6 +277,9 @@ static bp_status read_list(json_t *items, int64_t *out_next, sqlite3 *database, 
         if (status == BP_OK && json_array_append_new(items, document) != 0)
             status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a list of jobs");
         last = sqlite3_column_int64(statement, COLUMN_ID);
+        bytes += (size_t)sqlite3_column_bytes(statement, COLUMN_SPECIFICATION) +
+                 (size_t)sqlite3_column_bytes(statement, COLUMN_WARNINGS) +
+                 (size_t)sqlite3_column_bytes(statement, COLUMN_METRICS);
     }
     if (status == BP_OK && code != SQLITE_DONE)
         status = bp_database_error(database, code, "reading jobs", error);

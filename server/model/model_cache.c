@@ -237,7 +237,7 @@ static bp_status load_once(bp_model **out, bp_models *models, const char *name, 
             status = load(&model, models, &row, error);
             bp_model_info_free(row.info);
         }
-        if (status == BP_OK)
+        if (model)
             keep(models, model);
     }
     pthread_mutex_unlock(&models->loading);

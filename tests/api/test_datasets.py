@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import string
 import struct
 import threading
 
@@ -192,3 +193,33 @@ def test_files_go_with_the_data_set_and_stay_over_a_restart(start_daemon, tmp_pa
     assert client.get("datasets/b/rows").json()["rows"] == [[2]]
     assert len(list((tmp_path / "d" / "columns").iterdir())) == 2
     assert list((tmp_path / "d" / "tmp").iterdir()) == []
+
+
+def pages(client, path):
+    """The items of each page of a list, with the largest limit."""
+    after = {}
+    while True:
+        page = client.get(path, query={"limit": 10000, **after}).json()
+        yield page["items"]
+        if page["next"] is None:
+            return
+        after = {"after": page["next"]}
+
+
+def test_lists_of_long_documents_come_in_pages(client):
+    categories = [letter * 20000 for letter in string.ascii_letters]
+    for index in range(8):
+        rows = [f"{category},{index}" for category in categories]
+        client.put(f"datasets/d{index}", "\n".join(["x,y", *rows]).encode())
+    listed = list(pages(client, "datasets"))
+    assert len(listed) > 1 and all(listed)
+    assert [item["name"] for page in listed for item in page] == [f"d{index}" for index in range(8)]
+
+    names = [f"{index:0250}" for index in range(200)]
+    client.put("datasets/wide", "\n".join([",".join(["y", *names]), *[f"{row}" + ",1" * 200
+                                                                     for row in (0, 1)]]).encode())
+    jobs = [client.submit({"data": {"dataset": "wide", "target": "y"},
+                           "training": {"epochs": 0}})["id"] for _ in range(100)]
+    listed = list(pages(client, "jobs"))
+    assert len(listed) > 1 and all(listed)
+    assert [item["id"] for page in listed for item in page] == jobs[::-1]

@@ -79,6 +79,10 @@ static const char *const bodies[] = {
     " 'loss': 'binary_cross_entropy'}",
     "{'data': {'dataset': 'iris', 'target': 'species'}, 'loss': {'type': 'hinge', 'margin': 2},"
     " 'schedule': {'type': 'plateau', 'patience': 3, 'metric': 'train.loss'}}",
+    "{'data': {'dataset': 'iris', 'target': 'species'}, 'network': {'layers': ["
+    " {'type': 'dropout', 'keep': 0.8}, {'type': 'dense', 'units': 4, 'dropout': {'keep': 0.5}},"
+    " {'type': 'dense', 'units': 4, 'dropout': {'keep': 0.9, 'of': 'layer'}},"
+    " {'type': 'dense', 'units': 3, 'dropout': {'keep': 0.7, 'of': 'connections'}}]}}",
 };
 
 static bp_model_info *reread(const bp_model_info *info)

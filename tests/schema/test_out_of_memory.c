@@ -126,7 +126,12 @@ static void test_resolving(void **state)
         " 'exclude': ['mass'], 'columns': {'ringed': 'categorical'}}}",
         "{'data': {'dataset': 'images', 'target': 'digit', 'test': {'dataset': 'images-test'}},"
         " 'network': {'layers': [{'type': 'dense', 'units': 'auto', 'activation': 'relu'}]}}",
-        "{'data': {'dataset': 'images', 'target': ['pair', 'score']}}"};
+        "{'data': {'dataset': 'images', 'target': ['pair', 'score']}}",
+        "{'data': {'dataset': 'iris', 'target': 'species'}, 'loss': {'type': 'hinge',"
+        " 'class_weights': {'setosa': 2}}, 'regularization': {'l2': 1, 'max_norm': 3},"
+        " 'network': {'layers': [{'type': 'dropout', 'keep': 0.5}, {'type': 'dense', 'units': 3,"
+        " 'dropout': {'keep': 0.5, 'of': 'connections'}}]}, 'training': {'clip_norm': 1,"
+        " 'early_stopping': {'metric': 'train.loss'}}, 'preprocess': {'whiten': true}}"};
     expected = BP_OK;
     for (size_t index = 0; index < sizeof texts / sizeof *texts; index++) {
         body = support_json(texts[index]);

@@ -11,7 +11,9 @@
 enum {
     LIST_DEFAULT = 100,
     LIST_LIMIT = 10000,
-    ASIDE_BYTES = 16 << 10 /* a prediction's body beyond this goes to the helper thread */
+    /* A prediction beyond one of these goes to the helper thread: a few milliseconds' work. */
+    ASIDE_BYTES = 16 << 10,
+    ASIDE_PRODUCTS = 10000000
 };
 
 /* ---- documents ---- */
@@ -156,29 +158,50 @@ static size_t value_limit(const bp_request *request, const bp_model_info *info)
     return limit < SIZE_MAX - 1024 ? limit + 1024 : limit;
 }
 
+static void predict_on(bp_request *request, bp_model *model)
+{
+    if (!bp_request_parse_json(request, value_limit(request, bp_model_info_of(model))))
+        return;
+    if (json_is_object(request->json))
+        predict_with(request, model);
+    else
+        bp_answer_problem(request, 422, "the body is an object with rows");
+}
+
+static uint64_t version_of(const bp_request *request)
+{
+    return request->capture_count > 1 ? bp_request_number(request, 1) : 0;
+}
+
 static void predict(bp_request *request)
 {
-    uint64_t version = request->capture_count > 1 ? bp_request_number(request, 1) : 0;
     bp_model *model = NULL;
     bp_error error = {.status = BP_OK};
-    if (bp_models_borrow(&model, request->services->models, request->capture[0], version, &error) !=
-        BP_OK) {
+    if (bp_models_borrow(&model, request->services->models, request->capture[0],
+                         version_of(request), &error) != BP_OK) {
         bp_answer_error(request, &error);
         return;
     }
-    if (bp_request_parse_json(request, value_limit(request, bp_model_info_of(model)))) {
-        if (json_is_object(request->json))
-            predict_with(request, model);
-        else
-            bp_answer_problem(request, 422, "the body is an object with rows");
-    }
+    predict_on(request, model);
     bp_model_release(model);
+}
+
+/* A row's text has at least two bytes for each of its numbers. */
+static bool is_quick(const bp_request *request, const bp_model_info *info)
+{
+    const size_t rows = request->body_size / (2 * info->preparation.raw_width + 1) + 1;
+    return info->parameter_count <= ASIDE_PRODUCTS / rows;
 }
 
 void bp_handle_predict(bp_request *request)
 {
-    if (request->body_size > ASIDE_BYTES)
-        bp_request_run_aside(request, predict);
+    bp_model *model = request->body_size <= ASIDE_BYTES
+                          ? bp_models_borrow_loaded(request->services->models, request->capture[0],
+                                                    version_of(request))
+                          : NULL;
+    if (model && is_quick(request, bp_model_info_of(model)))
+        predict_on(request, model);
     else
-        predict(request);
+        bp_request_run_aside(request, predict);
+    bp_model_release(model);
 }

@@ -262,6 +262,13 @@ bp_status bp_models_borrow(bp_model **out, bp_models *models, const char *name, 
     return status;
 }
 
+bp_model *bp_models_borrow_loaded(bp_models *models, const char *name, uint64_t version)
+{
+    if (version == 0 && bp_model_newest(&version, models->store, name, NULL) != BP_OK)
+        return NULL;
+    return find(models, name, version);
+}
+
 /* ---- prediction ---- */
 
 static bp_status take_arena(arena *out, bp_model *model, bp_error *error)

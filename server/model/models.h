@@ -16,7 +16,9 @@ void bp_models_close(bp_models *models);
  * BP_NOT_FOUND, BP_CORRUPT, BP_NO_MEMORY. Give back with bp_model_release. */
 BP_CHECK_RESULT bp_status bp_models_borrow(bp_model **out, bp_models *models, const char *name,
                                            uint64_t version, bp_error *error);
-void bp_model_release(bp_model *model);
+/* The same where it is in memory already; NULL where it is not, or not known. */
+bp_model *bp_models_borrow_loaded(bp_models *models, const char *name, uint64_t version);
+void bp_model_release(bp_model *model); /* accepts NULL */
 const bp_model_info *bp_model_info_of(const bp_model *model);
 
 /* Prepares and runs rows in planned chunks on a pooled arena. raw (count, raw width); shown (count,

@@ -1,10 +1,13 @@
 """Prediction requests: what is understood, what is refused, and how it scales."""
 
+import json
 import threading
+import time
 
 import pytest
 
 import raw_http
+import rest_client
 
 GOOD = [5.1, 3.5, 1.4, 0.2]
 
@@ -103,6 +106,34 @@ def test_a_body_that_is_no_object(daemon, client, model):
         answer = raw_http.once(daemon, "POST", "/api/v1/" + model, ["Content-Type: application/json",
                                                                   f"Content-Length: {len(body)}"], body)
         assert raw_http.problem(answer)["status"] == wanted
+
+
+def test_others_are_served_during_long_predictions(start_daemon):
+    client = rest_client.Client(start_daemon("--http-threads", 2))
+    client.put("datasets/d", b"x,y\n1,2\n2,4\n")
+    wide = {"type": "dense", "units": 2048, "activation": "relu"}
+    client.train({"name": "d", "data": {"dataset": "d", "target": "y"}, "task": "regression",
+                  "network": {"layers": [wide, wide, {"type": "dense", "units": "auto"}]},
+                  "training": {"epochs": 0}})
+    # Short to send, long to compute.
+    body = json.dumps({"rows": [[1]] * 3000}, separators=(",", ":")).encode()
+    answered = []
+
+    def predict():
+        answered.append(raw_http.once(client.daemon, "POST", "/api/v1/models/d/predict",
+                                      ["Content-Type: application/json",
+                                       f"Content-Length: {len(body)}"], body)[0])
+
+    threads = [threading.Thread(target=predict) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        client.get("/v2/health/live")
+        time.sleep(0.01)
+    before = list(answered)
+    for thread in threads:
+        thread.join()
+    assert len(before) < 2 and answered == [200] * 4
 
 
 def test_many_clients_at_once_get_the_same_bits(daemon, client, model):

@@ -35,12 +35,15 @@ struct bp_trainer {
     void *best_weights;      /* the parameter block of the best epoch, where it is to be restored */
     bp_diagnosis *diagnosis; /* (layers) */
     /* One gathered batch; NULL where rows are used in place. */
-    void *batch_features; /* (batch_rows, input_width) */
-    int32_t *batch_label; /* (batch_rows) */
-    void *batch_value;    /* (batch_rows, output_width) */
-    int32_t *predicted;   /* (batch_rows), for BP_TARGET_CLASS */
-    double *row_loss;     /* (batch_rows) */
-    bp_arena arena;       /* holds all of the above and this struct; not the network */
+    void *batch_features;        /* (batch_rows, input_width) */
+    int32_t *batch_label;        /* (batch_rows) */
+    void *batch_value;           /* (batch_rows, output_width) */
+    int32_t *predicted;          /* (batch_rows), for BP_TARGET_CLASS */
+    double *row_loss;            /* (batch_rows) */
+    bool (*stop)(void *context); /* asked between batches of an evaluation; NULL: never */
+    void *stop_context;
+    bool interrupted;
+    bp_arena arena; /* holds all of the above and this struct; not the network */
 };
 
 /* Rows of features are gathered in blocks of about this many bytes. */
@@ -445,11 +448,32 @@ bool bp_trainer_restore_best(bp_trainer *trainer)
     return true;
 }
 
+void bp_trainer_set_stop(bp_trainer *trainer, bool (*stop)(void *context), void *context)
+{
+    trainer->stop = stop;
+    trainer->stop_context = context;
+}
+
+bool bp_trainer_interrupted(const bp_trainer *trainer)
+{
+    return trainer->interrupted;
+}
+
+/* Whether an evaluation goes on to the batch at `first`; never before the first. */
+static bool goes_on(bp_trainer *trainer, const bp_examples *examples, size_t first)
+{
+    if (first >= examples->row_count)
+        return false;
+    if (first > 0 && trainer->stop && trainer->stop(trainer->stop_context))
+        trainer->interrupted = true;
+    return first == 0 || !trainer->interrupted;
+}
+
 bp_evaluation bp_trainer_evaluate(bp_trainer *trainer, const bp_examples *examples)
 {
     double loss = 0;
     size_t correct = 0;
-    for (size_t first = 0, rows; first < examples->row_count; first += rows) {
+    for (size_t first = 0, rows; goes_on(trainer, examples, first); first += rows) {
         const size_t left = examples->row_count - first;
         rows = left < trainer->batch_rows ? left : trainer->batch_rows;
         const row_batch batch = batch_in_place(trainer, examples, first);
@@ -500,7 +524,7 @@ void bp_trainer_evaluate_full(bp_trainer *trainer, const bp_examples *examples,
                               bp_evaluator *evaluator, bp_evaluation_report *out)
 {
     bp_evaluator_begin(evaluator);
-    for (size_t first = 0, rows; first < examples->row_count; first += rows) {
+    for (size_t first = 0, rows; goes_on(trainer, examples, first); first += rows) {
         const size_t left = examples->row_count - first;
         rows = left < trainer->batch_rows ? left : trainer->batch_rows;
         const row_batch batch = batch_in_place(trainer, examples, first);

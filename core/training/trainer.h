@@ -116,6 +116,11 @@ bp_watch_state bp_trainer_watch_state(const bp_trainer *trainer);
  * was no epoch yet or they are not wanted. For the end of a run: position and slots stay. */
 bool bp_trainer_restore_best(bp_trainer *trainer);
 
+/* Makes evaluations ask between two batches whether to go on: stop(context) true ends them early, with
+ * the rows so far, and bp_trainer_interrupted is true from then on: what they said is of no use. */
+void bp_trainer_set_stop(bp_trainer *trainer, bool (*stop)(void *context), void *context);
+bool bp_trainer_interrupted(const bp_trainer *trainer);
+
 /* Loss and accuracy of the present weights on any rows, in batches of the planned size.
  * Allocates nothing. */
 bp_evaluation bp_trainer_evaluate(bp_trainer *trainer, const bp_examples *examples);

@@ -208,6 +208,7 @@ static bp_status add_evaluation(bp_run *run, json_t *metrics, const char *part,
 
 static bp_status conclude(bp_run *run, bp_error *error)
 {
+    bp_trainer_set_stop(run->trainer, is_stopped, run);
     json_t *metrics = bp_metric_recorder_summary(run->recorder);
     bp_status status =
         metrics ? BP_OK : bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
@@ -217,6 +218,8 @@ static bp_status conclude(bp_run *run, bp_error *error)
         status = add_evaluation(run, metrics, "validation", &run->data.validation, error);
     if (status == BP_OK)
         status = add_evaluation(run, metrics, "test", &run->data.test, error);
+    if (status == BP_OK && bp_trainer_interrupted(run->trainer))
+        status = bp_error_set(error, BP_CANCELLED, NULL, "stopped");
     if (status == BP_OK)
         status =
             bp_job_result_create(&run->outcome.result, run->spec, run->job, &run->data,

@@ -287,11 +287,44 @@ static void test_divergence(void **state)
     }
 }
 
+static bool stop_at_second_question(void *context)
+{
+    return ++*(int *)context == 2;
+}
+
+static void test_an_evaluation_can_be_stopped(void **state)
+{
+    (void)state;
+    double features[24] = {0};
+    const int32_t label[12] = {0, 1};
+    const bp_examples examples = {.row_count = 12, .features = features, .label = label};
+    const bp_layer_spec layers[] = {support_dense(2, "identity")};
+    const bp_training_spec spec = spec_of(layers, 1, 2, "softmax_cross_entropy");
+    bp_trainer *trainer = create(&spec, &examples);
+    int questions = 0;
+    bp_trainer_set_stop(trainer, stop_at_second_question, &questions);
+    (void)bp_trainer_evaluate(trainer, &examples);
+    assert_int_equal(questions, 2); /* of three batches, none before the first */
+    assert_true(bp_trainer_interrupted(trainer));
+    bp_trainer_free(trainer);
+
+    trainer = create(&spec, &examples);
+    questions = 2;
+    bp_trainer_set_stop(trainer, stop_at_second_question, &questions);
+    (void)bp_trainer_evaluate(trainer, &examples);
+    assert_int_equal(questions, 4);
+    assert_false(bp_trainer_interrupted(trainer));
+    bp_trainer_free(trainer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns_xor), cmocka_unit_test(test_against_plain_code),
-        cmocka_unit_test(test_row_order),  cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_an_evaluation_can_be_stopped),
+        cmocka_unit_test(test_learns_xor),
+        cmocka_unit_test(test_against_plain_code),
+        cmocka_unit_test(test_row_order),
+        cmocka_unit_test(test_edges),
         cmocka_unit_test(test_divergence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

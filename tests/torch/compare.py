@@ -1,5 +1,5 @@
 """Random jobs over REST against PyTorch's autograd, in float64: same data, same first weights, the update
-rules of the contract written out below; weights after about a hundred steps must agree to 1e-10.
+rules of the contract (rules.py); weights after about a hundred steps must agree to 1e-10.
 
     python3 -m venv venv && venv/bin/pip install torch==2.13.0 numpy
     venv/bin/python tests/torch/compare.py [--jobs 200] [--seed 1] [--daemon build/release/backpropd]
@@ -12,7 +12,6 @@ exits 1 when one does.
 """
 import argparse
 import json
-import math
 import random
 import subprocess
 import sys
@@ -24,9 +23,7 @@ import urllib.request
 import numpy
 import torch
 
-torch.set_num_threads(1)
-torch.set_default_dtype(torch.float64)
-TOLERANCE = 1e-10
+from rules import MERGED, TOLERANCE, distance_of, train
 
 
 # ---- the daemon ----
@@ -84,155 +81,6 @@ class Daemon:
         assert self.process.wait(20) == 0
 
 
-# ---- the theory, over autograd ----
-
-def activate(choice, z):
-    name = choice if isinstance(choice, str) else choice["type"]
-    if name == "leaky_relu":
-        slope = choice.get("slope", 0.01) if isinstance(choice, dict) else 0.01
-        return torch.where(z > 0, z, slope * z)
-    return {"identity": lambda v: v, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu,
-            "hard_tanh": lambda v: torch.where(v.abs() <= 1, v, torch.sign(v)),
-            "softsign": lambda v: v / (1 + v.abs()),
-            "softmax": lambda v: torch.softmax(v, 1)}[name](z)
-
-
-def forward(specification, theta, x):
-    layers = specification["network"]["layers"]
-    merged = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}.get(
-        specification["loss"]["type"])
-    for i, layer in enumerate(layers):
-        z = x @ theta[f"layers.{i}.weight"].T
-        if layer.get("bias", True):
-            z = z + theta[f"layers.{i}.bias"]
-        choice = layer.get("activation", "identity")
-        last = i + 1 == len(layers)
-        x = z if last and choice == merged else activate(choice, z)
-    return x
-
-
-def data_loss(specification, output, target, class_weight):
-    loss = specification["loss"]
-    kind = loss["type"]
-    if kind == "mean_squared_error":
-        return ((output - target) ** 2).mean()
-    if kind == "softmax_cross_entropy":
-        rows = -torch.log_softmax(output, 1)[torch.arange(len(target)), target]
-    elif kind == "binary_cross_entropy":
-        z = output[:, 0]
-        rows = torch.clamp(z, min=0) - z * target + torch.log1p(torch.exp(-z.abs()))
-    elif kind == "hinge":
-        true = output[torch.arange(len(target)), target][:, None]
-        margins = torch.relu(loss.get("margin", 1.0) + output - true)
-        mask = torch.ones_like(margins)
-        mask[torch.arange(len(target)), target] = 0
-        rows = (margins * mask).sum(1)
-    if class_weight is not None:
-        rows = rows * class_weight[target]
-    return rows.mean()
-
-
-def add_regularisers(specification, theta, gradient):
-    chosen = specification.get("regularization", {})
-    for name, w in theta.items():
-        if not name.endswith("weight"):
-            continue
-        g = gradient[name]
-        if "l2" in chosen:
-            g = g + 2 * chosen["l2"] * w
-        if "l1" in chosen:
-            g = g + chosen["l1"] * torch.sign(w)
-        if "frobenius" in chosen:
-            norm = w.norm()
-            g = g + (chosen["frobenius"] * w / norm if norm > 0 else 0)
-        gradient[name] = g
-
-
-def scheduled(specification, step, steps_per_epoch, total_steps):
-    base = specification["optimizer"]["learning_rate"]
-    s = specification.get("schedule", {"type": "constant"})
-    per_epoch = s.get("per", "step") == "epoch"
-    t = step // steps_per_epoch if per_epoch else step
-    total = total_steps // steps_per_epoch if per_epoch else total_steps
-    rate = {"constant": lambda: base,
-            "step": lambda: base * s["factor"] ** (t // s["every"]),
-            "exponential": lambda: base * math.exp(-s["k"] * t),
-            "inverse_time": lambda: base * s["tau"] / max(t, s["tau"]),
-            "cosine": lambda: base * 0.5 * (1 + math.cos(math.pi * min(t / total, 1)))}[s["type"]]()
-    warm = s.get("warmup_steps", 0)
-    return rate * (step + 1) / warm if step < warm else rate
-
-
-class Update:
-    def __init__(self, specification):
-        self.rule = specification["optimizer"]
-        self.slots = {}
-        self.t = 0
-
-    def __call__(self, theta, gradient, rate_of):
-        self.t += 1
-        rule, kind = self.rule, self.rule["type"]
-        for name, w in theta.items():
-            g, rate = gradient[name], rate_of(name, w)
-            slot = self.slots.setdefault(name, [torch.zeros_like(w), torch.zeros_like(w)])
-            if kind == "sgd":
-                change = -rate * g
-            elif kind == "momentum":
-                mu = rule.get("momentum", 0.9)
-                slot[0] = mu * slot[0] - rate * g
-                change = mu * slot[0] - rate * g if rule.get("nesterov") else slot[0]
-            elif kind == "adagrad":
-                slot[0] = slot[0] + g * g
-                change = -rate * g / torch.sqrt(slot[0] + rule.get("epsilon", 1e-8))
-            elif kind == "rmsprop":
-                rho = rule.get("decay", 0.9)
-                slot[0] = rho * slot[0] + (1 - rho) * g * g
-                change = -rate * g / (torch.sqrt(slot[0]) + rule.get("epsilon", 1e-8))
-            elif kind == "adam":
-                b1, b2 = rule.get("beta1", 0.9), rule.get("beta2", 0.999)
-                slot[0] = b1 * slot[0] + (1 - b1) * g
-                slot[1] = b2 * slot[1] + (1 - b2) * g * g
-                c1, c2 = (1 - b1 ** self.t, 1 - b2 ** self.t) if rule.get("bias_correction", True) else (1, 1)
-                change = -rate * (slot[0] / c1) / (torch.sqrt(slot[1] / c2) + rule.get("epsilon", 1e-8))
-            new = w + change
-            decay = rule.get("weight_decay", 0)
-            if decay and name.endswith("weight"):
-                new = new - rate * decay * w  # decoupled: of the weight before the update
-            theta[name] = new
-
-
-def train(specification, theta, x, y, class_weight):
-    theta = {name: value.clone() for name, value in theta.items()}
-    training = specification["training"]
-    batch = min(training["batch_size"], len(x))
-    per_epoch = -(-len(x) // batch)
-    total = per_epoch * training["epochs"]
-    update = Update(specification)
-    scaled = specification.get("schedule", {}).get("fan_in_scaled", False)
-    clip = training.get("clip_norm")
-    bound = specification.get("regularization", {}).get("max_norm")
-    for step in range(total):
-        first = step % per_epoch * batch
-        leaf = {name: value.clone().requires_grad_(True) for name, value in theta.items()}
-        loss = data_loss(specification, forward(specification, leaf, x[first:first + batch]),
-                         y[first:first + batch], class_weight)
-        gradient = dict(zip(leaf, torch.autograd.grad(loss, list(leaf.values()))))
-        add_regularisers(specification, theta, gradient)
-        if clip:
-            norm = math.sqrt(sum(float((g * g).sum()) for g in gradient.values()))
-            if norm > clip:
-                gradient = {name: g * (clip / norm) for name, g in gradient.items()}
-        rate = scheduled(specification, step, per_epoch, total)
-        update(theta, gradient, lambda name, w: rate / math.sqrt(w.shape[1])
-               if scaled and name.endswith("weight") else rate)
-        if bound:
-            for name, w in theta.items():
-                if name.endswith("weight"):
-                    length = w.norm(dim=1, keepdim=True)
-                    theta[name] = torch.where(length > bound, w * (bound / length), w)
-    return theta
-
-
 # ---- random jobs ----
 
 def draw(rng, known, dataset, classes, features):
@@ -249,7 +97,7 @@ def draw(rng, known, dataset, classes, features):
                "init": {"type": rng.choice(["xavier_uniform", "xavier_normal"])}}
               for _ in range(rng.randint(0, 3))]
     layers.append({"type": "dense", "units": "auto"})
-    merged = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}.get(loss["type"])
+    merged = MERGED.get(loss["type"])
     if merged and rng.random() < 0.5:
         layers[-1]["activation"] = merged
     rule = {"type": pick("optimizer"), "learning_rate": 10 ** rng.uniform(-3, -1.3)}
@@ -280,11 +128,6 @@ def draw(rng, known, dataset, classes, features):
         if classes and rng.random() < 0.4:
             loss["class_weights"] = {str(c): round(rng.uniform(0.2, 3), 3) for c in range(classes)}
     return specification
-
-
-def distance_of(ours, theirs):
-    return max(float((ours[name] - theirs[name]).abs().max() / max(1, float(theirs[name].abs().max())))
-               for name in theirs)
 
 
 def prepared(specification, x):

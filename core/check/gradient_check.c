@@ -218,7 +218,7 @@ bp_status bp_gradient_check(bp_check_report *reports, bp_network *network, const
     const difference_rule *rule = &rules[spec->difference];
     const double absolute_bound = rule->floor * (loss > 1 ? loss : 1);
 
-    for (size_t index = 0; index < bp_network_tensor_count(network); index++) {
+    for (size_t index = 0; index < bp_network_tensor_count(network) && status == BP_OK; index++) {
         const bp_tensor tensor = bp_network_tensor(network, index);
         const double *gradient = bp_network_gradient_tensor(network, index).data;
         double *parameter = tensor.data;
@@ -227,7 +227,9 @@ bp_status bp_gradient_check(bp_check_report *reports, bp_network *network, const
         const bp_random random =
             bp_random_stream(spec->seed, (uint32_t)index, BP_RANDOM_CHECK_SAMPLE, 0);
         bp_check_report report = {.checked = 0};
-        for (size_t i = 0; i < wanted; i++) {
+        for (size_t i = 0; i < wanted && status == BP_OK; i++) {
+            if (spec->cancelled && spec->cancelled(spec->context))
+                status = bp_error_set(error, BP_CANCELLED, NULL, "the check was cancelled");
             const size_t element = element_to_check(i, wanted, count, &random);
             double numerical;
             if (difference(&numerical, &check, index, &parameter[element], rule, spec->epsilon))
@@ -239,5 +241,5 @@ bp_status bp_gradient_check(bp_check_report *reports, bp_network *network, const
     }
     bp_network_parameters_changed(network);
     bp_arena_done(&check.arena);
-    return BP_OK;
+    return status;
 }

@@ -23,6 +23,8 @@ typedef struct bp_check_spec {
     uint64_t seed;
     size_t regularizer_count;
     bp_choice regularizers[BP_REGULARIZER_LIMIT]; /* penalties are part of J; projections are not */
+    bool (*cancelled)(void *context);             /* asked before each element; NULL: nobody will */
+    void *context;
 } bp_check_spec;
 
 typedef struct bp_check_report { /* of one tensor */
@@ -37,7 +39,7 @@ typedef struct bp_check_report { /* of one tensor */
 /* Checks all parameters of a float64 training network on one batch; every parameter is restored.
  * reports: one per bp_network_tensor. A network with kinks must be planned with keep_z, since
  * pieces are read from z. BP_INVALID (not float64, not for training, no z, ε not positive, regularisers),
- * BP_NO_MEMORY. Allocates one byte or two per kinked unit and row, and what a
+ * BP_NO_MEMORY, BP_CANCELLED. Allocates one byte or two per kinked unit and row, and what a
  * cut of the parameters into blocks takes. Runs on the network's thread. */
 BP_CHECK_RESULT bp_status bp_gradient_check(bp_check_report *reports, bp_network *network,
                                             const void *input, size_t rows,

@@ -68,4 +68,11 @@ void bp_predict_check(bp_faults *faults, const bp_model_info *info, const void *
  * {"value"}]}, values in their own units. shown: (count, output width) of info->dtype. NULL: no memory. */
 json_t *bp_predict_answer_json(const bp_model_info *info, const void *shown, size_t count);
 
+/* Adds to each of its predictions what sampled networks say: "mean" and "std" of what it shows (values in
+ * their own units) and "entropy" of the mean in nats, null where it shows no probabilities.
+ * mean, deviation (predictions, output width); entropy (predictions). False: no memory. */
+BP_CHECK_RESULT bool bp_predict_answer_add_samples(json_t *answer, const bp_model_info *info,
+                                                   const double *mean, const double *deviation,
+                                                   const double *entropy);
+
 #endif

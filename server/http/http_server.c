@@ -93,13 +93,14 @@ static void connection_changed(void *context, struct MHD_Connection *connection,
         shutdown(info->connect_fd, SHUT_RDWR);
 }
 
-/* ---- the helper thread ---- */
+/* ---- the helper threads ---- */
 
 static void *help(void *argument)
 {
-    bp_http *http = argument;
+    const bp_helper *helper = argument;
     bp_message *list;
-    while ((list = bp_mailbox_receive_all(http->aside_box, -1)) != NULL) {
+    bp_kernels_thread_start();
+    while ((list = bp_mailbox_receive_all(helper->box, -1)) != NULL) {
         while (list) {
             bp_aside *aside = (bp_aside *)list;
             list = list->next;
@@ -112,6 +113,34 @@ static void *help(void *argument)
         }
     }
     return NULL;
+}
+
+static bp_status start_helpers(bp_http *http, bp_error *error)
+{
+    static const char *const names[BP_HELPER_COUNT] = {"http-helper", "http-compute"};
+    bp_status status = BP_OK;
+    for (size_t i = 0; i < BP_HELPER_COUNT && status == BP_OK; i++) {
+        bp_helper *helper = &http->helpers[i];
+        status = bp_mailbox_create(&helper->box, ASIDE_CAPACITY, NULL, NULL, error);
+        if (status == BP_OK)
+            status = bp_thread_start(&helper->thread, names[i], help, helper, error);
+        helper->started = status == BP_OK;
+    }
+    return status;
+}
+
+/* Returns when they have done what waits. */
+static void stop_helpers(bp_http *http)
+{
+    for (size_t i = 0; i < BP_HELPER_COUNT; i++) {
+        bp_helper *helper = &http->helpers[i];
+        if (!helper->box)
+            continue;
+        bp_mailbox_close(helper->box);
+        if (helper->started)
+            pthread_join(helper->thread, NULL);
+        bp_mailbox_free(helper->box);
+    }
 }
 
 /* ---- start ---- */
@@ -156,7 +185,6 @@ bp_status bp_http_start(bp_http **out, const bp_http_options *options, const bp_
     pthread_condattr_destroy(&monotonic);
     json_object_seed(0);
 
-    bool helper_started = false;
     bp_status status = bp_documents_create(http, error);
     if (status == BP_OK)
         status = bp_listener_open(&http->listener, &http->port, &http->host_rule, options->address,
@@ -164,11 +192,7 @@ bp_status bp_http_start(bp_http **out, const bp_http_options *options, const bp_
     if (status == BP_OK)
         status = bp_connection_table_create(&http->connections, options->deadline_ms, error);
     if (status == BP_OK)
-        status = bp_mailbox_create(&http->aside_box, ASIDE_CAPACITY, NULL, NULL, error);
-    if (status == BP_OK) {
-        status = bp_thread_start(&http->helper, "http-helper", help, http, error);
-        helper_started = status == BP_OK;
-    }
+        status = start_helpers(http, error);
     if (status == BP_OK) {
         bp_listener_raise_files(2 * (uint64_t)options->connection_limit + 256);
         /* Its threads inherit the mask: signals are the main thread's. */
@@ -186,12 +210,7 @@ bp_status bp_http_start(bp_http **out, const bp_http_options *options, const bp_
         *out = http;
         return BP_OK;
     }
-    if (http->aside_box) {
-        bp_mailbox_close(http->aside_box);
-        if (helper_started)
-            pthread_join(http->helper, NULL);
-        bp_mailbox_free(http->aside_box);
-    }
+    stop_helpers(http);
     bp_connection_table_free(http->connections);
     if (http->listener >= 0)
         close(http->listener);
@@ -243,10 +262,8 @@ void bp_http_stop(bp_http *http)
     pthread_mutex_lock(&http->mutex);
     drain(http, DRAIN_MS);
     pthread_mutex_unlock(&http->mutex);
-    /* The helper first: from then on nobody but HTTP threads writes an answer. */
-    bp_mailbox_close(http->aside_box);
-    pthread_join(http->helper, NULL);
-    bp_mailbox_free(http->aside_box);
+    /* The helpers first: from then on nobody but HTTP threads writes an answer. */
+    stop_helpers(http);
 
     pthread_mutex_lock(&http->mutex);
     http->forced = true;

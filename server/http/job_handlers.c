@@ -8,39 +8,11 @@
 #include "server/http/metrics_csv.h"
 #include "server/http/problem.h"
 #include "server/http/url_text.h"
+#include "server/job/spec_lookup.h"
 
-enum {
-    LIST_DEFAULT = 100,
-    LIST_LIMIT = 10000,
-    POINTS_DEFAULT = 1000,
-    WAIT_LIMIT_MS = 60000,
-    LOOKUP_LIMIT = 8 /* data sets that one job can name: training, validation, test, and room */
-};
+enum { LIST_DEFAULT = 100, LIST_LIMIT = 10000, POINTS_DEFAULT = 1000, WAIT_LIMIT_MS = 60000 };
 
 /* ---- submitting ---- */
-
-/* The data sets that resolving asked for, kept until it has returned. */
-typedef struct lookup {
-    bp_datasets *datasets;
-    size_t count;
-    bp_dataset_info *found[LOOKUP_LIMIT];
-    bp_error error; /* a failure other than BP_NOT_FOUND */
-} lookup;
-
-static const bp_dataset_info *find(void *context, const char *name, const char *sha256)
-{
-    lookup *state = context;
-    bp_error error = {.status = BP_OK};
-    if (state->count == LOOKUP_LIMIT)
-        return NULL;
-    bp_status status =
-        bp_datasets_find(&state->found[state->count], state->datasets, name, sha256, &error);
-    if (status == BP_OK)
-        return state->found[state->count++];
-    if (status != BP_NOT_FOUND && state->error.status == BP_OK)
-        state->error = error;
-    return NULL;
-}
 
 static void answer_submitted(bp_request *request)
 {
@@ -139,8 +111,9 @@ void bp_handle_job_submit(bp_request *request)
         return;
     if (!bp_request_parse_json(request, SIZE_MAX))
         return;
-    lookup state = {.datasets = request->services->datasets};
-    const bp_dataset_lookup by_name = {.context = &state, .find = find};
+    bp_spec_lookup state = {.datasets = request->services->datasets,
+                            .store = request->services->store};
+    const bp_dataset_lookup by_name = bp_spec_lookup_of(&state);
     bp_job_spec *spec = NULL;
     json_t *resolved = NULL, *warnings = NULL;
     bp_job_size size;
@@ -163,8 +136,7 @@ void bp_handle_job_submit(bp_request *request)
     json_decref(resolved);
     json_decref(warnings);
     bp_faults_done(&faults);
-    for (size_t i = 0; i < state.count; i++)
-        bp_dataset_info_free(state.found[i]);
+    bp_spec_lookup_done(&state);
 }
 
 /* ---- reading ---- */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/checked.h"
+#include "schema/json/json_text.h"
 #include "schema/json/name_hint.h"
 #include "server/http/handlers.h"
 #include "server/http/problem.h"
@@ -13,8 +14,12 @@ enum {
     LIST_LIMIT = 10000,
     /* A prediction beyond one of these goes to the helper thread: a few milliseconds' work. */
     ASIDE_BYTES = 16 << 10,
-    ASIDE_PRODUCTS = 10000000
+    ASIDE_PRODUCTS = 10000000,
+    SAMPLE_LIMIT = 100000
 };
+
+/* Multiplications of one prediction's samples: some seconds. */
+#define SAMPLE_PRODUCTS 2e10
 
 /* ---- documents ---- */
 
@@ -88,9 +93,26 @@ static const char *member_at(const void *list, size_t index)
     return ((const char *const *)list)[index];
 }
 
-/* The members of a prediction's body but rows. */
-static void check_members(bp_faults *faults, const json_t *body)
+/* How a prediction samples networks. */
+typedef struct mc_sampling {
+    uint64_t count, seed; /* count 0: it does not */
+} mc_sampling;
+
+static void read_count(uint64_t *out, bp_faults *faults, const char *pointer, const json_t *value,
+                       uint64_t most)
 {
+    uint64_t count;
+    if (bp_json_read_count(&count, value) && count <= most)
+        *out = count;
+    else
+        bp_faults_add(faults, BP_INVALID, pointer, "must be a whole number from 0 to %llu",
+                      (unsigned long long)most);
+}
+
+/* The members of a prediction's body but rows. */
+static void read_members(mc_sampling *out, bp_faults *faults, const json_t *body)
+{
+    *out = (mc_sampling){.seed = 1};
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)body, name, value)
@@ -100,14 +122,9 @@ static void check_members(bp_faults *faults, const json_t *body)
         char pointer[BP_ERROR_WHERE_SIZE];
         snprintf(pointer, sizeof pointer, "/%.200s", name);
         if (strcmp(name, "mc_samples") == 0) {
-            if (!json_is_integer(value) || json_integer_value(value) != 0)
-                bp_faults_add(faults, BP_INVALID, pointer,
-                              "must be 0: this model has nothing to sample");
+            read_count(&out->count, faults, pointer, value, SAMPLE_LIMIT);
         } else if (strcmp(name, "seed") == 0) {
-            if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-                json_integer_value(value) > (INT64_C(1) << 53) - 1)
-                bp_faults_add(faults, BP_INVALID, pointer,
-                              "must be a whole number from 0 to 9007199254740991");
+            read_count(&out->seed, faults, pointer, value, (uint64_t)BP_JSON_INTEGER_MAXIMUM);
         } else {
             char *advice = bp_name_advice(name, member_at, members, 8);
             bp_faults_add(faults, BP_UNKNOWN_NAME, pointer, "is not known here%s",
@@ -117,34 +134,84 @@ static void check_members(bp_faults *faults, const json_t *body)
     }
 }
 
-static void predict_with(bp_request *request, bp_model *model)
+/* answer with mean, std and entropy. Takes answer; NULL: no memory, or *error is set. */
+static json_t *add_samples(json_t *answer, bp_model *model, const double *raw, size_t count,
+                           const mc_sampling *sampling, bp_status *status, bp_error *error)
+{
+    bp_model_samples samples = {0};
+    *status = bp_model_predict_samples(&samples, model, raw, count, sampling->count, sampling->seed,
+                                       error);
+    const bool added = *status == BP_OK && answer &&
+                       bp_predict_answer_add_samples(answer, bp_model_info_of(model), samples.mean,
+                                                     samples.deviation, samples.entropy);
+    bp_model_samples_done(&samples);
+    if (added)
+        return answer;
+    json_decref(answer);
+    return NULL;
+}
+
+static void check_sampling_cost(bp_faults *faults, const bp_model_info *info,
+                                const mc_sampling *sampling, size_t rows)
+{
+    const double cost =
+        (double)rows * (double)sampling->count * (double)(info->parameter_count + 1);
+    if (cost > SAMPLE_PRODUCTS)
+        bp_faults_add(faults, BP_TOO_LARGE, "/mc_samples",
+                      "%zu rows, %llu samples and %zu parameters make %.3g multiplications; at "
+                      "most %.3g are allowed at once",
+                      rows, (unsigned long long)sampling->count, info->parameter_count, cost,
+                      SAMPLE_PRODUCTS);
+}
+
+static void predict_rows(bp_request *request, bp_model *model, const mc_sampling *sampling,
+                         bp_faults *faults)
 {
     const bp_model_info *info = bp_model_info_of(model);
-    bp_faults faults = {.count = 0};
     double *raw = NULL;
     size_t count = 0;
     void *shown = NULL;
+    json_t *answer = NULL;
     bp_error error = {.status = BP_OK};
-    check_members(&faults, request->json);
     const json_t *rows = json_object_get(request->json, "rows");
     if (!rows)
-        bp_faults_add(&faults, BP_INVALID, "/rows", "is required: an array of rows");
-    else if (bp_predict_rows_parse(&raw, &count, &faults, info, rows,
+        bp_faults_add(faults, BP_INVALID, "/rows", "is required: an array of rows");
+    else if (bp_predict_rows_parse(&raw, &count, faults, info, rows,
                                    request->http->options.predict_rows) == BP_NO_MEMORY)
-        faults.out_of_memory = true;
+        faults->out_of_memory = true;
+    check_sampling_cost(faults, info, sampling, count);
     bp_status status = BP_OK;
-    if (!bp_faults_any(&faults))
+    if (!bp_faults_any(faults))
         status = bp_model_predict(&shown, model, raw, count, &error);
     if (shown)
-        bp_predict_check(&faults, info, shown, count);
+        bp_predict_check(faults, info, shown, count);
+    if (status == BP_OK && !bp_faults_any(faults)) {
+        answer = bp_predict_answer_json(info, shown, count);
+        if (sampling->count > 0)
+            answer = add_samples(answer, model, raw, count, sampling, &status, &error);
+    }
     if (status != BP_OK)
         bp_answer_error(request, &error);
-    else if (bp_faults_any(&faults))
-        bp_answer_faults(request, &faults);
+    else if (bp_faults_any(faults))
+        bp_answer_faults(request, faults);
     else
-        bp_answer_json(request, 200, bp_predict_answer_json(info, shown, count));
+        bp_answer_json(request, 200, answer);
     free(shown);
     free(raw);
+}
+
+static void predict(bp_request *request);
+
+/* Sampling is a helper's, however small the body. */
+static void predict_with(bp_request *request, bp_model *model)
+{
+    mc_sampling sampling;
+    bp_faults faults = {.count = 0};
+    read_members(&sampling, &faults, request->json);
+    if (sampling.count > 0 && !request->on_helper)
+        bp_request_run_computing(request, predict);
+    else
+        predict_rows(request, model, &sampling, &faults);
     bp_faults_done(&faults);
 }
 
@@ -160,7 +227,8 @@ static size_t value_limit(const bp_request *request, const bp_model_info *info)
 
 static void predict_on(bp_request *request, bp_model *model)
 {
-    if (!bp_request_parse_json(request, value_limit(request, bp_model_info_of(model))))
+    if (!request->json &&
+        !bp_request_parse_json(request, value_limit(request, bp_model_info_of(model))))
         return;
     if (json_is_object(request->json))
         predict_with(request, model);

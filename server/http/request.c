@@ -1,10 +1,12 @@
 #include "server/http/request.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "server/http/problem.h"
 #include "server/http/server_state.h"
@@ -209,15 +211,44 @@ void bp_request_wake(bp_request *request)
     bp_request_release(request);
 }
 
-void bp_request_run_aside(bp_request *request, bp_request_step *step)
+static void run_on(bp_request *request, bp_helper_kind kind, bp_request_step *step)
 {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    request->socket = info ? info->connect_fd : -1;
+    request->on_helper = true;
     bp_request_await(request, NULL, false);
     request->aside.request = request;
     request->aside.step = step;
-    if (bp_mailbox_try_send(request->http->aside_box, &request->aside.message))
+    if (bp_mailbox_try_send(request->http->helpers[kind].box, &request->aside.message))
         return;
     bp_request_wake(request);
     bp_answer_problem(request, 503, "too much work is waiting; try again");
+}
+
+void bp_request_run_aside(bp_request *request, bp_request_step *step)
+{
+    run_on(request, BP_HELPER_ASIDE, step);
+}
+
+void bp_request_run_computing(bp_request *request, bp_request_step *step)
+{
+    run_on(request, BP_HELPER_COMPUTE, step);
+}
+
+bool bp_request_is_given_up(bp_request *request)
+{
+    const int64_t now_ms = bp_connection_now_ms();
+    if (request->given_up || now_ms - request->looked_ms < 100)
+        return request->given_up;
+    request->looked_ms = now_ms;
+    char byte;
+    const ssize_t got =
+        request->socket >= 0 ? recv(request->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : 1;
+    const bool closed =
+        got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    request->given_up = closed || bp_request_stopping(request);
+    return request->given_up;
 }
 
 void bp_request_outcome(bp_request *request, int64_t id, bp_status status, const bp_error *error)

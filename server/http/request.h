@@ -41,7 +41,14 @@ typedef struct bp_query_value {
     char *name, *value; /* decoded; owned */
 } bp_query_value;
 
-/* Work for the helper thread. */
+/* Threads beside those of HTTP: each runs its requests one after another. */
+typedef enum bp_helper_kind {
+    BP_HELPER_ASIDE,   /* reading, writing out, predicting: some seconds at most */
+    BP_HELPER_COMPUTE, /* looking into networks: what may take a minute */
+    BP_HELPER_COUNT
+} bp_helper_kind;
+
+/* Work for a helper thread. */
 typedef struct bp_aside {
     bp_message message; /* first */
     bp_request *request;
@@ -89,6 +96,10 @@ struct bp_request {
 
     bp_request_step *step; /* next */
     bp_aside aside;
+    bool on_helper; /* it is, or has been, a helper's: its step may take its time */
+    int socket;     /* while a helper works: libmicrohttpd leaves a suspended connection alone */
+    int64_t looked_ms;
+    bool given_up;
 
     /* What an awaited callback brought: written before wake, read after. */
     int64_t result_id;
@@ -129,6 +140,11 @@ void bp_request_await(bp_request *request, bp_request_step *next, bool stoppable
 void bp_request_wake(bp_request *request);
 /* Runs step on the helper thread, for work of more than a few milliseconds; step must answer. */
 void bp_request_run_aside(bp_request *request, bp_request_step *step);
+/* The same on the thread for long computations, in which step asks bp_request_is_given_up now and then. */
+void bp_request_run_computing(bp_request *request, bp_request_step *step);
+/* Whether nobody wants the answer any more: the client has closed its side, or the daemon stops. For
+ * the step that a helper runs; looks some ten times a second at most. */
+bool bp_request_is_given_up(bp_request *request);
 /* Keeps an outcome as if it had been awaited. */
 void bp_request_outcome(bp_request *request, int64_t id, bp_status status, const bp_error *error);
 /* bp_job_reply: keeps the outcome and wakes. */

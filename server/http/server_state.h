@@ -14,6 +14,13 @@ typedef struct bp_static_text {
     char etag[BP_SHA256_TEXT_SIZE + 2]; /* quoted */
 } bp_static_text;
 
+/* A thread that runs steps of requests, one after another. */
+typedef struct bp_helper {
+    bp_mailbox *box;
+    pthread_t thread;
+    bool started;
+} bp_helper;
+
 struct bp_http {
     _Atomic unsigned references; /* bp_http_start's caller, and one for each request */
 
@@ -26,8 +33,7 @@ struct bp_http {
     bp_static_text catalog, openapi;
     struct MHD_Daemon *daemon;
     bp_connection_table *connections;
-    bp_mailbox *aside_box;
-    pthread_t helper;
+    bp_helper helpers[BP_HELPER_COUNT];
     int listener;
 
     pthread_mutex_t mutex; /* guards all below, and the waiting state of requests */

@@ -15,7 +15,8 @@
 #define JOB_COLUMNS                                                                                \
     "SELECT j.id, j.name, j.state, j.reason, j.restarts, j.reproducible, j.priority, "             \
     "j.specification, j.warnings, j.created, j.started, j.finished, j.epoch, j.step, j.steps, "    \
-    "j.metrics, m.name, m.version FROM jobs j LEFT JOIN models m ON m.job_id = j.id "
+    "j.metrics, j.gradient_check, m.name, m.version FROM jobs j LEFT JOIN models m ON m.job_id = " \
+    "j.id "
 enum {
     COLUMN_ID,
     COLUMN_NAME,
@@ -33,6 +34,7 @@ enum {
     COLUMN_STEP,
     COLUMN_STEPS,
     COLUMN_METRICS,
+    COLUMN_GRADIENT_CHECK,
     COLUMN_MODEL_NAME,
     COLUMN_MODEL_VERSION
 };
@@ -167,6 +169,9 @@ static bp_status read_document(json_t **out, sqlite3_stmt *row, sqlite3 *databas
                                   json_integer(sqlite3_column_int64(row, COLUMN_PRIORITY)));
     failed |= json_object_set_new(json, "progress", progress_json(row, jobs, specification));
     failed |= json_object_set_new(json, "metrics", metrics_json(row));
+    if (sqlite3_column_type(row, COLUMN_GRADIENT_CHECK) != SQLITE_NULL)
+        failed |=
+            json_object_set_new(json, "gradient_check", stored_json(row, COLUMN_GRADIENT_CHECK));
     failed |= json_object_set_new(json, "model", model_json(row));
     failed |= json_object_set_new(json, "created", time_or_null(row, COLUMN_CREATED));
     failed |= json_object_set_new(json, "started", time_or_null(row, COLUMN_STARTED));

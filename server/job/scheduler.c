@@ -210,7 +210,8 @@ static void conclude(bp_jobs *jobs, bp_job_entry *entry)
     }
     switch (outcome->end) {
     case BP_RUN_SUCCEEDED:
-        begin_move(jobs, entry, BP_JOB_SUCCEEDED, NULL, outcome->result);
+        begin_move(jobs, entry, BP_JOB_SUCCEEDED, outcome->reason[0] ? outcome->reason : NULL,
+                   outcome->result);
         return;
     case BP_RUN_FAILED:
         begin_move(jobs, entry, BP_JOB_FAILED, outcome->reason, NULL);

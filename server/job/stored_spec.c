@@ -1,34 +1,7 @@
 #include "server/job/stored_spec.h"
 
-#include <string.h>
-
+#include "server/job/spec_lookup.h"
 #include "server/store/database.h"
-
-enum { MOST_DATASETS = 8 };
-
-/* Data sets found for one resolving call, kept until it returns. */
-typedef struct finder {
-    bp_datasets *datasets;
-    size_t count;
-    bp_dataset_info *found[MOST_DATASETS];
-    bp_error *error;
-} finder;
-
-static const bp_dataset_info *find_dataset(void *context, const char *name, const char *sha256)
-{
-    finder *self = context;
-    for (size_t i = 0; i < self->count; i++)
-        if (strcmp(self->found[i]->name, name) == 0 &&
-            (!sha256 || strcmp(self->found[i]->sha256, sha256) == 0))
-            return self->found[i];
-    if (self->count == MOST_DATASETS)
-        return NULL;
-    bp_dataset_info *info = NULL;
-    if (bp_datasets_find(&info, self->datasets, name, sha256, self->error) != BP_OK)
-        return NULL;
-    self->found[self->count++] = info;
-    return info;
-}
 
 static bp_status load_document(json_t **out, bp_store *store, int64_t job, bp_error *error)
 {
@@ -63,18 +36,17 @@ bp_status bp_stored_spec_load(bp_job_spec **out, bp_store *store, bp_datasets *d
     bp_status status = load_document(&document, store, job, error);
     if (status != BP_OK)
         return status;
-    bp_error find_error = {.status = BP_OK};
-    finder self = {.datasets = datasets, .error = &find_error};
-    const bp_dataset_lookup lookup = {.context = &self, .find = find_dataset};
+    bp_spec_lookup found = {.datasets = datasets, .store = store};
+    const bp_dataset_lookup lookup = bp_spec_lookup_of(&found);
     bp_faults faults = {0};
     json_t *resolved = NULL, *warnings = NULL;
     bp_job_size size;
     status =
         bp_job_resolve(out, &resolved, &warnings, &size, &faults, document, &lookup, limits, isa);
     if (status != BP_OK) {
-        if (find_error.status != BP_OK)
-            status =
-                bp_error_set(error, find_error.status, find_error.where, "%s", find_error.message);
+        if (found.error.status != BP_OK)
+            status = bp_error_set(error, found.error.status, found.error.where, "%s",
+                                  found.error.message);
         else if (faults.count > 0)
             status =
                 bp_error_set(error, status, faults.items[0].pointer, "%s", faults.items[0].detail);
@@ -84,8 +56,7 @@ bp_status bp_stored_spec_load(bp_job_spec **out, bp_store *store, bp_datasets *d
     json_decref(resolved);
     json_decref(warnings);
     bp_faults_done(&faults);
-    for (size_t i = 0; i < self.count; i++)
-        bp_dataset_info_free(self.found[i]);
+    bp_spec_lookup_done(&found);
     json_decref(document);
     return status;
 }

@@ -1,21 +1,23 @@
 #include "server/job/trainer_thread.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "schema/json/json_text.h"
+#include "schema/model/evaluation_json.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/thread.h"
 #include "server/base/thread_pool.h"
+#include "server/job/gradient_gate.h"
 #include "server/job/metric_recorder.h"
+#include "server/job/point_draft.h"
 #include "server/job/stored_spec.h"
+#include "server/model/weights_copy.h"
 
 /* Progress is published this often; a person does not read faster. */
-enum { PUBLISH_INTERVAL_MS = 200, MEASURED_LIMIT = 6 };
+enum { PUBLISH_INTERVAL_MS = 200 };
 
 struct bp_run {
     const bp_run_services *services;
@@ -34,10 +36,8 @@ struct bp_run {
     uint64_t begun_ns;     /* of the first step */
     uint64_t published_ns; /* of the last publication */
     uint64_t rows_since_published;
-    /* The point in the making. */
-    size_t measured_count;
-    const char *measured_name[MEASURED_LIMIT];
-    double measured_value[MEASURED_LIMIT];
+    bool stopped_early, gate_failed;
+    bp_point_draft *draft; /* the point in the making */
 };
 
 static bool is_stopped(void *context)
@@ -68,9 +68,34 @@ static bp_status prepare_run(bp_run *run, bp_error *error)
         status = bp_trainer_create(&run->trainer, &run->spec->training, &run->data.training,
                                    threads, error);
     if (status == BP_OK)
+        bp_trainer_set_stop(run->trainer, is_stopped, run);
+    if (status == BP_OK && run->spec->initial_model)
+        status = bp_weights_copy_stored(bp_trainer_network(run->trainer), services->store,
+                                        run->spec->initial_model, run->spec->initial_version,
+                                        services->isa, error);
+    if (status == BP_OK)
+        status = bp_point_draft_create(&run->draft, run->spec->layer_count, error);
+    if (status == BP_OK)
         status = bp_metric_recorder_create(&run->recorder, services->store, run->job,
                                            services->committed, services->context, error);
     return status;
+}
+
+static bp_status pass_gate(bp_run *run, bp_error *error)
+{
+    bool pass = false;
+    const bp_gradient_gate gate = {.store = run->services->store,
+                                   .job = run->job,
+                                   .spec = run->spec,
+                                   .examples = &run->data.training,
+                                   .weights = bp_trainer_network(run->trainer),
+                                   .cancelled = is_stopped,
+                                   .context = run};
+    const bp_status status = bp_gradient_gate_try(&pass, &gate, error);
+    if (status != BP_OK || pass)
+        return status;
+    run->gate_failed = true;
+    return bp_error_set(error, BP_INVALID, NULL, "the gradient check failed");
 }
 
 /* ---- progress ---- */
@@ -94,8 +119,9 @@ static void publish(bp_run *run, uint64_t now_ns)
 
 /* ---- steps ---- */
 
-/* A step has a point when it is the first, the last, a multiple of metrics.every_steps, or, where there
- * is a validation part, the last of its epoch: validation goes into the point of that step. */
+/* A step has a point when it is the first, the last, a multiple of metrics.every_steps, or the last of an
+ * epoch after which something is evaluated (a validation part, or what early stopping or the schedule
+ * watches): that goes into the point of that step. */
 static bool point_is_due(const bp_run *run, const bp_position *before)
 {
     const uint64_t step = before->step + 1, every = run->spec->metrics_every_steps;
@@ -107,43 +133,78 @@ static bool ends_epoch(const bp_position *before)
     return (before->step + 1) % before->steps_per_epoch == 0;
 }
 
-static void put(bp_run *run, const char *name, double value)
+static bool is_classification(const bp_run *run)
 {
-    assert(run->measured_count < MEASURED_LIMIT);
-    run->measured_name[run->measured_count] = name;
-    run->measured_value[run->measured_count++] = value;
+    return run->spec->task == BP_TASK_CLASSIFICATION;
 }
 
-static bp_status record_point(bp_run *run, const bp_step_report *report, bool measured,
-                              bool validate, bp_error *error)
+/* What the step itself tells. */
+static void draft_step(bp_run *run, const bp_step_report *report, bool measured)
 {
-    run->measured_count = 0;
-    put(run, "loss", report->loss);
-    if (measured && run->spec->task == BP_TASK_CLASSIFICATION)
-        put(run, "accuracy", report->accuracy);
-    put(run, "learning_rate", report->learning_rate);
-    if (measured)
-        put(run, "gradient_norm", report->gradient_norm);
-    if (validate) {
-        const bp_evaluation evaluation = bp_trainer_evaluate(run->trainer, &run->data.validation);
-        put(run, "validation.loss", evaluation.loss);
-        if (run->spec->task == BP_TASK_CLASSIFICATION)
-            put(run, "validation.accuracy", evaluation.accuracy);
+    bp_point_draft *draft = run->draft;
+    bp_point_draft_put(draft, "loss", report->loss);
+    if (measured && is_classification(run))
+        bp_point_draft_put(draft, "accuracy", report->accuracy);
+    bp_point_draft_put(draft, "learning_rate", report->learning_rate);
+    if (!measured)
+        return;
+    bp_point_draft_put(draft, "gradient_norm", report->gradient_norm);
+    if (run->spec->training.regularizer_count > 0)
+        bp_point_draft_put(draft, "penalty", report->penalty);
+    const bp_diagnosis *diagnosis = bp_trainer_diagnosis(run->trainer);
+    for (size_t layer = 0; layer < run->spec->layer_count; layer++)
+        bp_point_draft_put_layer(draft, layer, &diagnosis[layer]);
+}
+
+static bool watches_training(const bp_run *run)
+{
+    return bp_trainer_watches(run->trainer, BP_WATCHED_TRAIN_LOSS) ||
+           bp_trainer_watches(run->trainer, BP_WATCHED_TRAIN_ACCURACY);
+}
+
+static bool watches_anything(const bp_run *run)
+{
+    for (int watched = 0; watched < BP_WATCHED_COUNT; watched++)
+        if (bp_trainer_watches(run->trainer, (bp_watched)watched))
+            return true;
+    return false;
+}
+
+static void draft_part(bp_run *run, bp_epoch_metrics *metrics, bp_watched loss, bp_watched accuracy,
+                       const bp_examples *examples)
+{
+    const bp_evaluation evaluation = bp_trainer_evaluate(run->trainer, examples);
+    bp_point_draft_put(run->draft, bp_watched_names[loss], evaluation.loss);
+    metrics->value[loss] = evaluation.loss;
+    if (is_classification(run)) {
+        bp_point_draft_put(run->draft, bp_watched_names[accuracy], evaluation.accuracy);
+        metrics->value[accuracy] = evaluation.accuracy;
     }
-    const bp_measured point = {.step = run->progress.step,
-                               .epoch = run->progress.epoch,
-                               .count = run->measured_count,
-                               .names = run->measured_name,
-                               .values = run->measured_value};
-    return bp_metric_recorder_add(run->recorder, &point, error);
+}
+
+/* Evaluates what is shown or watched, puts it into the point, and lets the trainer see it. */
+static void end_epoch(bp_run *run)
+{
+    bp_epoch_metrics metrics;
+    for (int watched = 0; watched < BP_WATCHED_COUNT; watched++)
+        metrics.value[watched] = NAN;
+    if (watches_training(run))
+        draft_part(run, &metrics, BP_WATCHED_TRAIN_LOSS, BP_WATCHED_TRAIN_ACCURACY,
+                   &run->data.training);
+    if (run->data.validation.row_count > 0)
+        draft_part(run, &metrics, BP_WATCHED_VALIDATION_LOSS, BP_WATCHED_VALIDATION_ACCURACY,
+                   &run->data.validation);
+    if (watches_anything(run) && bp_trainer_epoch_end(run->trainer, &metrics).stop)
+        run->stopped_early = true;
 }
 
 /* One update and what belongs to it. BP_NOT_FINITE: diverged. */
 static bp_status take_step(bp_run *run, bp_error *error)
 {
     const bp_position before = bp_trainer_position(run->trainer);
-    const bool validate = run->data.validation.row_count > 0 && ends_epoch(&before);
-    const bool due = point_is_due(run, &before) || validate;
+    const bool evaluates =
+        ends_epoch(&before) && (run->data.validation.row_count > 0 || watches_anything(run));
+    const bool due = point_is_due(run, &before) || evaluates;
     bp_step_report report;
     bp_trainer_step(run->trainer, due, &report);
     run->progress.step = before.step + 1;
@@ -151,8 +212,18 @@ static bp_status take_step(bp_run *run, bp_error *error)
     run->rows_since_published += report.rows;
     /* The step that diverged is the history's last point, whether or not one was due. */
     bp_status status = BP_OK;
-    if (due || !report.finite)
-        status = record_point(run, &report, due, validate && report.finite, error);
+    if (due || !report.finite) {
+        bp_point_draft_begin(run->draft);
+        draft_step(run, &report, due);
+        if (evaluates && report.finite)
+            end_epoch(run);
+        const bp_measured point =
+            bp_point_draft_measured(run->draft, run->progress.step, run->progress.epoch);
+        if (bp_trainer_interrupted(run->trainer))
+            status = bp_error_set(error, BP_CANCELLED, NULL, "stopped");
+        else
+            status = bp_metric_recorder_add(run->recorder, &point, error);
+    }
     if (status == BP_OK && !report.finite)
         status = bp_error_set(error, BP_NOT_FINITE, NULL, "diverged");
     const uint64_t now_ns = bp_clock_monotonic_ns();
@@ -189,37 +260,58 @@ static bp_status take_all_steps(bp_run *run, bp_error *error)
 
 /* ---- the end ---- */
 
-static bp_status add_evaluation(bp_run *run, json_t *metrics, const char *part,
-                                const bp_examples *examples, bp_error *error)
+static bp_status add_evaluation(bp_run *run, bp_evaluator *evaluator, json_t *metrics,
+                                const char *part, const bp_examples *examples, bp_error *error)
 {
     if (examples->row_count == 0)
         return BP_OK;
-    const bp_evaluation evaluation = bp_trainer_evaluate(run->trainer, examples);
-    if (!isfinite(evaluation.loss) && examples == &run->data.training)
+    bp_evaluation_report report;
+    bp_trainer_evaluate_full(run->trainer, examples, evaluator, &report);
+    if (bp_trainer_interrupted(run->trainer))
+        return bp_error_set(error, BP_CANCELLED, NULL, "stopped");
+    if (!isfinite(report.loss) && examples == &run->data.training)
         return bp_error_set(error, BP_NOT_FINITE, NULL, "diverged");
-    json_t *values = json_object();
-    int failed = json_object_set_new(values, "loss", bp_json_real(evaluation.loss));
-    if (run->spec->task == BP_TASK_CLASSIFICATION)
-        failed |= json_object_set_new(values, "accuracy", bp_json_real(evaluation.accuracy));
-    failed |= json_object_set_new(values, "rows", json_integer((json_int_t)evaluation.rows));
-    failed |= json_object_set_new(metrics, part, values);
-    return failed ? bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics") : BP_OK;
+    json_t *json = bp_evaluation_json(&report, &run->spec->classes, run->spec->targets,
+                                      run->spec->target_count);
+    return json_object_set_new(metrics, part, json) == 0
+               ? BP_OK
+               : bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
+}
+
+/* Of the weights that become the model, on every part. */
+static bp_status evaluate(bp_run *run, json_t *metrics, bp_error *error)
+{
+    const bp_job_data *data = &run->data;
+    const bp_examples *parts[] = {&data->training, &data->validation, &data->test};
+    static const char *const names[] = {"train", "validation", "test"};
+    size_t bytes, longest = 0;
+    for (size_t i = 0; i < 3; i++)
+        if (parts[i]->row_count > longest)
+            longest = parts[i]->row_count;
+    bp_network_size size;
+    bp_evaluator *evaluator = NULL;
+    bp_status status =
+        bp_trainer_measure(&bytes, &size, &run->spec->training, data->training.row_count, error);
+    if (status == BP_OK) {
+        bp_evaluator_spec spec = bp_training_evaluator(&run->spec->training, &size, longest);
+        if (data->target_preparation.column_count > 0)
+            spec.value_scale = data->target_preparation.scale;
+        status = bp_evaluator_create(&evaluator, &spec, error);
+    }
+    for (size_t i = 0; i < 3 && status == BP_OK; i++)
+        status = add_evaluation(run, evaluator, metrics, names[i], parts[i], error);
+    bp_evaluator_free(evaluator);
+    return status;
 }
 
 static bp_status conclude(bp_run *run, bp_error *error)
 {
-    bp_trainer_set_stop(run->trainer, is_stopped, run);
+    (void)bp_trainer_restore_best(run->trainer); /* false: none are kept, the last ones it is */
     json_t *metrics = bp_metric_recorder_summary(run->recorder);
     bp_status status =
         metrics ? BP_OK : bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
     if (status == BP_OK)
-        status = add_evaluation(run, metrics, "train", &run->data.training, error);
-    if (status == BP_OK)
-        status = add_evaluation(run, metrics, "validation", &run->data.validation, error);
-    if (status == BP_OK)
-        status = add_evaluation(run, metrics, "test", &run->data.test, error);
-    if (status == BP_OK && bp_trainer_interrupted(run->trainer))
-        status = bp_error_set(error, BP_CANCELLED, NULL, "stopped");
+        status = evaluate(run, metrics, error);
     if (status == BP_OK)
         status =
             bp_job_result_create(&run->outcome.result, run->spec, run->job, &run->data,
@@ -234,11 +326,15 @@ static void describe_end(bp_run *run, bp_status status, const bp_error *error)
     outcome->end = status == BP_OK          ? BP_RUN_SUCCEEDED
                    : status == BP_CANCELLED ? BP_RUN_STOPPED
                                             : BP_RUN_FAILED;
+    if (outcome->end == BP_RUN_SUCCEEDED && run->stopped_early)
+        snprintf(outcome->reason, sizeof outcome->reason, "early_stopping");
     if (outcome->end != BP_RUN_FAILED)
         return;
     bp_log(BP_LOG_WARNING, "training failed", "job=%lld status=\"%s\" where=\"%s\" error=\"%s\"",
            (long long)run->job, bp_status_text(status), error->where, error->message);
-    if (status == BP_NOT_FINITE && run->trainer)
+    if (run->gate_failed)
+        snprintf(outcome->reason, sizeof outcome->reason, "gradient_check");
+    else if (status == BP_NOT_FINITE && run->trainer)
         snprintf(outcome->reason, sizeof outcome->reason, "diverged");
     else if (status == BP_CONFLICT && run->recorder)
         snprintf(outcome->reason, sizeof outcome->reason, "not_reproducible");
@@ -256,12 +352,15 @@ static void *run_body(void *argument)
     bp_kernels_thread_start();
     bp_error error = {.status = BP_OK};
     bp_status status = prepare_run(run, &error);
+    if (status == BP_OK && run->spec->gradient_check)
+        status = pass_gate(run, &error);
     if (status == BP_OK)
         status = take_all_steps(run, &error);
     if (status == BP_OK)
         status = conclude(run, &error);
     describe_end(run, status, &error);
     bp_metric_recorder_free(run->recorder);
+    bp_point_draft_free(run->draft);
     bp_trainer_free(run->trainer);
     bp_thread_pool_free(run->pool);
     if (run->data.owned)

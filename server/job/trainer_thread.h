@@ -22,7 +22,7 @@ typedef struct bp_run_services {
 } bp_run_services;
 
 typedef enum bp_run_end {
-    BP_RUN_SUCCEEDED, /* with a result */
+    BP_RUN_SUCCEEDED, /* with a result, and a reason where it ended early */
     BP_RUN_FAILED,    /* with a reason */
     BP_RUN_STOPPED    /* because it was told to */
 } bp_run_end;

@@ -215,3 +215,16 @@ bp_status bp_job_store_progress(sqlite3 *database, int64_t id, uint64_t epoch, u
     bind_text(statement, 5, metrics);
     return finish(statement, error);
 }
+
+bp_status bp_job_store_gradient_check(sqlite3 *database, int64_t id, const char *report,
+                                      bp_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    const bp_status status = bp_database_prepare(
+        &statement, database, "UPDATE jobs SET gradient_check = ?2 WHERE id = ?1", error);
+    if (status != BP_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    bind_text(statement, 2, report);
+    return finish(statement, error);
+}

@@ -52,4 +52,8 @@ BP_CHECK_RESULT bp_status bp_job_store_progress(sqlite3 *database, int64_t id, u
                                                 uint64_t step, uint64_t steps, const char *metrics,
                                                 bp_error *error);
 
+/* The report (JSON) of a job's own gradient check. */
+BP_CHECK_RESULT bp_status bp_job_store_gradient_check(sqlite3 *database, int64_t id,
+                                                      const char *report, bp_error *error);
+
 #endif

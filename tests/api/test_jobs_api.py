@@ -77,7 +77,9 @@ def test_document_of_a_job(with_iris):
     assert document["transitions"][0]["from"] is None
     assert document["restarts"] == 0 and document["reproducible"] is True
     assert document["progress"]["step"] == document["progress"]["steps"] == 30 * 8
-    assert set(document["metrics"]["train"]) == {"loss", "accuracy", "rows"}
+    assert set(document["metrics"]["train"]) == {
+        "loss", "accuracy", "log_loss", "roc_auc", "precision", "recall", "f1", "rows", "per_class",
+        "averages", "confusion_matrix"}
     assert document["metrics"]["validation"]["rows"] == 30
     assert document["metrics"]["test"] == {}
     points = client.metrics(document["id"])

@@ -1,0 +1,56 @@
+#include "server/job/spec_lookup.h"
+
+#include <string.h>
+
+#include "server/model/model_loader.h"
+
+static void keep_error(bp_spec_lookup *lookup, const bp_error *error)
+{
+    if (error->status != BP_NOT_FOUND && lookup->error.status == BP_OK)
+        lookup->error = *error;
+}
+
+static const bp_dataset_info *find(void *context, const char *name, const char *sha256)
+{
+    bp_spec_lookup *lookup = context;
+    for (size_t i = 0; i < lookup->count; i++)
+        if (sha256 && strcmp(lookup->found[i]->name, name) == 0 &&
+            strcmp(lookup->found[i]->sha256, sha256) == 0)
+            return lookup->found[i];
+    bp_error error = {.status = BP_OK};
+    if (lookup->count == BP_LOOKUP_LIMIT)
+        return NULL;
+    if (bp_datasets_find(&lookup->found[lookup->count], lookup->datasets, name, sha256, &error) ==
+        BP_OK)
+        return lookup->found[lookup->count++];
+    keep_error(lookup, &error);
+    return NULL;
+}
+
+static const bp_model_info *find_model(void *context, const char *name, uint64_t version)
+{
+    bp_spec_lookup *lookup = context;
+    bp_error error = {.status = BP_OK};
+    bp_model_row row = {.id = 0};
+    if (lookup->model)
+        return NULL; /* a job names one */
+    if (bp_model_row_read(&row, lookup->store, name, version, &error) == BP_OK)
+        lookup->model = row.info;
+    else
+        keep_error(lookup, &error);
+    return lookup->model;
+}
+
+bp_dataset_lookup bp_spec_lookup_of(bp_spec_lookup *lookup)
+{
+    return (bp_dataset_lookup){.context = lookup, .find = find, .find_model = find_model};
+}
+
+void bp_spec_lookup_done(bp_spec_lookup *lookup)
+{
+    for (size_t i = 0; i < lookup->count; i++)
+        bp_dataset_info_free(lookup->found[i]);
+    bp_model_info_free(lookup->model);
+    lookup->count = 0;
+    lookup->model = NULL;
+}

@@ -44,7 +44,17 @@ def run_prediction(client, body):
     return "".join(f"{shown(row)} -> {shown(value)}\n" for row, value in zip(body["rows"], values)), values
 
 
+def run_check(client, body):
+    report = client.post("gradient-check", json=body).json()
+    lines = [f"pass: {shown(report['pass'])}\n"]
+    lines += [f"{tensor['name']}: {tensor['checked']} checked, {tensor['failed']} failed\n"
+              for tensor in report["tensors"]]
+    return "".join(lines), report
+
+
 def run(client, body):
+    if "method" in body:
+        return run_check(client, body)
     return run_prediction(client, body) if "model" in body else run_job(client, body)
 
 

@@ -40,7 +40,7 @@ def weights_of(runs, name, layer=0):
 
 
 def test_the_page_shows_what_comes_out(runs):
-    assert len(runs) == 13
+    assert len(runs) == 14
     for body, output, written, _ in runs:
         assert output == written, f"{body}: run python3 tests/api/errata_page.py"
 
@@ -106,3 +106,9 @@ def test_dropped_units_are_moved_all_the_same(runs):
     step = -0.125 * (0.9 * 0.1 / (1 - 0.9**2)) / math.sqrt(0.999 * 0.001 / (1 - 0.999**2))
     sign = -1 if adam_first[0] > 0.25 else 1
     assert adam_second[0] - adam_first[0] == pytest.approx(sign * step, rel=1e-6)
+
+
+def test_differences_agree_with_the_right_forms(runs):
+    report = values_of(runs, "central", key="method")
+    assert report["pass"] and report["skipped"] == 0
+    assert report["checked"] == sum(tensor["elements"] for tensor in report["tensors"]) == 53

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/training/segment.h"
 #include "schema/job/job_rows.h"
 #include "schema/job/job_work.h"
 
@@ -117,6 +118,50 @@ static size_t longest_part(const bp_job_work *work)
     return (size_t)longest;
 }
 
+/* What training.gradient_check takes beside the trainer: a float64 network of the same layers that keeps
+ * every z, its batch with the order in which rows are taken, a cut of the parameters into blocks, and
+ * two bytes for each unit and row that may have kinks. 0 where there is no check. */
+static bp_status check_bytes(uint64_t *out, const bp_job_work *work, bp_error *error)
+{
+    const bp_job_spec *spec = work->spec;
+    *out = 0;
+    if (!spec->gradient_check)
+        return BP_OK;
+    const bp_training_spec *training = &spec->training;
+    bp_network_spec network = training->network;
+    network.dtype = BP_FLOAT64;
+    network.use = BP_USE_TRAINING;
+    network.keep_z = true;
+    network.batch_rows = training->batch_size < work->training_rows ? training->batch_size
+                                                                    : (size_t)work->training_rows;
+    bp_network_size size;
+    bp_status status = bp_network_measure(&size, &network, error);
+    if (status != BP_OK)
+        return status;
+    bp_segments segments = {0};
+    bp_arena cut = bp_arena_measure();
+    bp_segments_plan(&segments, &cut, &size);
+    byte_sum sum = {.bytes = size.total_bytes, .overflow = cut.overflow};
+    add_bytes(&sum, cut.used_bytes, 1, 1);
+    add_bytes(&sum, network.batch_rows, spec->input_width, sizeof(double));
+    add_bytes(&sum, network.batch_rows, spec->target_width, sizeof(double));
+    add_bytes(&sum, training->shuffle ? work->training_rows : 0, 1, sizeof(size_t));
+    for (size_t index = 0, width = spec->input_width; index < spec->layer_count; index++) {
+        bp_layer_shape shape;
+        status = bp_layer_type_of(spec->layers[index].layer.member)
+                     ->plan(&shape, &spec->layers[index], width, error);
+        if (status != BP_OK)
+            return status;
+        width = shape.output_width;
+        add_bytes(&sum, network.batch_rows, width, 2);
+    }
+    if (sum.overflow)
+        return bp_error_set(error, BP_TOO_LARGE, "/training/gradient_check",
+                            "the check of the gradient is larger than any memory");
+    *out = sum.bytes;
+    return BP_OK;
+}
+
 void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
 {
     bp_job_spec *spec = work->spec;
@@ -140,9 +185,15 @@ void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
         bp_job_fault(work, error.status, "/data/target", "%s", error.message);
         return;
     }
+    uint64_t checking_bytes;
+    if (check_bytes(&checking_bytes, work, &error) != BP_OK) {
+        bp_job_fault(work, error.status, error.where, "%s", error.message);
+        return;
+    }
     size.training_bytes = (uint64_t)training_bytes + evaluation_bytes;
     size.data_bytes = data.bytes;
     if (data.overflow ||
+        __builtin_add_overflow(size.training_bytes, checking_bytes, &size.training_bytes) ||
         __builtin_add_overflow(size.training_bytes, size.data_bytes, &size.total_bytes)) {
         bp_job_fault(work, BP_TOO_LARGE, "/data",
                      "the prepared data is larger than any memory; a job may have %llu bytes",

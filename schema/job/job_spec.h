@@ -99,7 +99,7 @@ typedef struct bp_job_limits {
 /* What a job will need, as validate_only shows it. */
 typedef struct bp_job_size {
     bp_network_size network;
-    uint64_t training_bytes; /* all that the trainer and its evaluations allocate */
+    uint64_t training_bytes; /* of the trainer, of evaluations and of a check of the gradient */
     uint64_t data_bytes;     /* prepared matrices and labels of all parts */
     uint64_t total_bytes;
     uint64_t training_rows, validation_rows, test_rows; /* before drop_row */

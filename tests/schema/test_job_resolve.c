@@ -291,6 +291,15 @@ static void test_memory_of_watching(void **state)
                             " {'early_stopping': {'metric': 'train.loss'}}}");
     assert_true(stopping.size.training_bytes >=
                 plain.size.training_bytes + plain.size.network.parameter_count * sizeof(float));
+    /* A gradient check: parameters, gradients and activations once more, in float64. */
+    support_job checking;
+    resolve_text(&checking, "{'data': {'dataset': 'iris', 'target': 'species'}, 'training':"
+                            " {'gradient_check': true}}");
+    assert_true(checking.size.training_bytes >=
+                plain.size.training_bytes +
+                    2 * plain.size.network.parameter_count * sizeof(double) +
+                    64 * (4 + 64 + 64 + 3) * sizeof(double));
+    support_job_done(&checking);
     support_job_done(&plain);
     support_job_done(&stopping);
 }

@@ -58,7 +58,8 @@ def data_loss(specification, output, target, class_weight):
         rows = -torch.log_softmax(output, 1)[torch.arange(len(target)), target]
     elif kind == "binary_cross_entropy":
         z = output[:, 0]
-        rows = torch.clamp(z, min=0) - z * target + torch.log1p(torch.exp(-z.abs()))
+        # Not clamp(z) − z y + log1p(exp(−|z|)): autograd's slope of that at z = 0 is not σ(0) − y.
+        rows = torch.nn.functional.binary_cross_entropy_with_logits(z, target.to(z.dtype), reduction="none")
     elif kind == "hinge":
         true = output[torch.arange(len(target)), target][:, None]
         margins = torch.relu(loss.get("margin", 1.0) + output - true)

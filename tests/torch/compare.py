@@ -6,8 +6,8 @@ rules of the contract (rules.py); weights after about a hundred steps must agree
 
 Nothing of this is needed by the product or by its suite. The relative distance of a tensor is
 max |ours − theirs| / max(1, max |theirs|). A job whose own PyTorch run moves by more than a tenth of the
-tolerance when its first weights move by 1e-15 (an optimiser dividing rounding by rounding, once a gradient has
-vanished) cannot be judged and is counted apart. Prints a line per job that disagrees and a summary;
+tolerance when its first weights move by 1e-15 and its rows are added up backwards (an optimiser dividing rounding
+by rounding, where a gradient is 0 but for that) cannot be judged and is counted apart. Prints a line per job that disagrees and a summary;
 exits 1 when one does.
 """
 import argparse
@@ -83,6 +83,11 @@ class Daemon:
 
 # ---- random jobs ----
 
+# None that gives units the same weights: what then differs between them is rounding.
+INITIALIZERS = [{"type": "uniform", "low": -0.3, "high": 0.4}, {"type": "normal", "std": 0.3}] + [
+    {"type": name} for name in ("xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "orthogonal")]
+
+
 def draw(rng, known, dataset, classes, features):
     pick = lambda family: rng.choice(known[family])
     kinds = ["mean_squared_error"] if not classes else [
@@ -94,7 +99,7 @@ def draw(rng, known, dataset, classes, features):
     hidden = [name for name in known["activation"] if name != "softmax"]
     layers = [{"type": "dense", "units": rng.randint(2, 40), "bias": rng.random() < 0.8,
                "activation": {"type": "leaky_relu", "slope": 0.1} if (name := rng.choice(hidden)) == "leaky_relu" else name,
-               "init": {"type": rng.choice(["xavier_uniform", "xavier_normal"])}}
+               "init": rng.choice(INITIALIZERS)}
               for _ in range(rng.randint(0, 3))]
     layers.append({"type": "dense", "units": "auto"})
     merged = MERGED.get(loss["type"])
@@ -108,17 +113,27 @@ def draw(rng, known, dataset, classes, features):
     specification = {
         "name": "compared", "task": "classification" if classes else "regression",
         "data": {"dataset": dataset, "target": "y"},
-        "preprocess": {"center": rng.random() < 0.5, "scale": rng.choice(["none", "standard", "minmax"])},
+        "preprocess": {"center": rng.random() < 0.5, "scale": rng.choice(["none", "standard", "minmax"]),
+                       "missing": rng.choice(["mean", "median", "zero", "drop_row"])},
         "network": {"layers": layers}, "loss": loss, "optimizer": rule,
         "training": {"batch_size": rng.choice([7, 16, 64, 1000]), "shuffle": False, "dtype": "float64",
                      "seed": rng.randint(1, 10 ** 6), "threads": rng.choice([1, 2])}}
     if len(known["schedule"]) > 1:
-        kind = rng.choice([name for name in known["schedule"] if name != "plateau"])
+        kind = pick("schedule")
         schedule = {"type": kind, "per": rng.choice(["step", "epoch"]),
                     "warmup_steps": rng.choice([0, 0, 10]), "fan_in_scaled": rng.random() < 0.3}
         schedule.update({"step": {"factor": 0.7, "every": 10}, "exponential": {"k": 0.01},
-                         "inverse_time": {"tau": 20}}.get(kind, {}))
+                         "inverse_time": {"tau": 20}, "cosine": {"minimum": rng.choice([0, 0.001])},
+                         "plateau": {"factor": 0.5, "patience": rng.choice([0, 2]), "metric": "train.loss",
+                                     "min_delta": rng.choice([0.001, 0.05]), "minimum": rng.choice([0, 0.002])},
+                         }.get(kind, {}))
         specification["schedule"] = schedule
+    if known.get("stopping") and rng.random() < 0.2:
+        specification["training"]["early_stopping"] = {
+            "metric": "train.loss", "patience": rng.choice([1, 3]), "restore_best": rng.random() < 0.5,
+            "min_delta": rng.choice([0, 0.01])}
+    if known.get("target") and not classes:
+        specification["preprocess"]["target"] = pick("target")
     if known.get("regularizer"):
         specification["regularization"] = {
             name: {"l2": 0.01, "l1": 0.003, "frobenius": 0.02, "max_norm": 1.5}[name]
@@ -126,16 +141,45 @@ def draw(rng, known, dataset, classes, features):
         if rng.random() < 0.4:
             specification["training"]["clip_norm"] = rng.choice([0.1, 1.0])
         if classes and rng.random() < 0.4:
-            loss["class_weights"] = {str(c): round(rng.uniform(0.2, 3), 3) for c in range(classes)}
+            loss["class_weights"] = rng.choice([
+                "balanced", {str(c): round(rng.uniform(0.2, 3), 3) for c in range(classes)}])
     return specification
 
 
 def prepared(specification, x):
+    """Statistics of the values that are there; then what is missing is filled in, then all is scaled."""
     prepare = specification["preprocess"]
-    mean = x.mean(0)
-    spread = {"none": numpy.ones(x.shape[1]), "standard": x.std(0), "minmax": x.max(0) - x.min(0)}[prepare["scale"]]
+    mean = numpy.nanmean(x, 0)
+    spread = {"none": numpy.ones(x.shape[1]), "standard": numpy.nanstd(x, 0),
+              "minmax": numpy.nanmax(x, 0) - numpy.nanmin(x, 0)}[prepare["scale"]]
     spread[spread == 0] = 1
+    fill = {"mean": mean, "median": numpy.nanmedian(x, 0)}.get(prepare["missing"], 0.0)
+    x = numpy.where(numpy.isnan(x), fill, x)
     return torch.tensor((x - (mean if prepare["center"] else 0)) / spread)
+
+
+def class_weights(specification, y, classes):
+    """Of each class; "balanced": rows / (classes × rows of the class)."""
+    given = specification["loss"].get("class_weights")
+    if given == "balanced":
+        return torch.tensor(len(y) / (classes * numpy.bincount(y)))
+    return torch.tensor([given[str(c)] for c in range(classes)]) if given else None
+
+
+def members_of(specification):
+    """Names of what a job is made of, to count."""
+    yield specification["optimizer"]["type"] + (" nesterov" if specification["optimizer"].get("nesterov") else "")
+    yield specification["loss"]["type"]
+    yield from specification.get("regularization", {})
+    schedule = specification.get("schedule", {})
+    yield schedule.get("type", "constant")
+    yield from (key for key in ("warmup_steps", "fan_in_scaled") if schedule.get(key))
+    yield from (key for key in ("clip_norm", "early_stopping") if key in specification["training"])
+    yield from (["class_weights"] if "class_weights" in specification["loss"] else [])
+    yield "missing " + specification["preprocess"]["missing"]
+    yield from (["target"] if specification["preprocess"].get("target") == "standard" else [])
+    activations = (layer.get("activation", "identity") for layer in specification["network"]["layers"])
+    yield from {a if isinstance(a, str) else a["type"] for a in activations}
 
 
 def main():
@@ -156,11 +200,18 @@ def main():
         y = numbers.integers(0, classes, rows) if classes else numpy.tanh(x.sum(1)) + 0.1 * numbers.normal(size=rows)
         if classes:
             y[:classes] = numpy.arange(classes)
+        if rng.random() < 0.3:  # but not in the first rows: every class and every feature stays
+            holes = numbers.random(x.shape) < 0.02
+            holes[:classes + 2] = False
+            x[holes] = numpy.nan
         table = ",".join([f"x{i}" for i in range(features)] + ["y"]) + "\n" + "".join(
-            ",".join([repr(float(v)) for v in row] + [repr(int(t) if classes else float(t))]) + "\n"
+            ",".join(["" if v != v else repr(float(v)) for v in row] + [repr(int(t) if classes else float(t))]) + "\n"
             for row, t in zip(x, y))
         daemon.call("PUT", f"/api/v1/datasets/random-{number}?format=csv", raw=table.encode())
         specification = draw(rng, known, f"random-{number}", classes, features)
+        if specification["preprocess"]["missing"] == "drop_row":
+            kept = ~numpy.isnan(x).any(1)
+            x, y, rows = x[kept], y[kept], int(kept.sum())
         batches = -(-rows // min(specification["training"]["batch_size"], rows))
         specification["training"]["epochs"] = 0
         start = daemon.weights(daemon.train(specification))
@@ -171,19 +222,16 @@ def main():
             failed += job["reason"] != "diverged"
             continue
         ours = daemon.weights(job)
-        weights = specification["loss"].get("class_weights")
-        weight = torch.tensor([weights[str(c)] for c in range(classes)]) if weights else None
-        target = torch.tensor(y)
-        if not classes:
-            target = target[:, None]
+        weight = class_weights(specification, y, classes)
+        if specification["preprocess"].get("target") == "standard":
+            y = (y - y.mean()) / y.std()
+        target = torch.tensor(y if classes else y[:, None])
         theirs = train(specification, start, prepared(specification, x), target, weight)
         distance = distance_of(ours, theirs)
-        for family in ("optimizer", "loss", "schedule"):
-            if family in specification:
-                seen[specification[family]["type"]] = seen.get(specification[family]["type"], 0) + 1
+        for name in members_of(specification):
+            seen[name] = seen.get(name, 0) + 1
         if distance > TOLERANCE:
-            nudged = {name: value * (1 + 1e-15) for name, value in start.items()}
-            moved = distance_of(train(specification, nudged, prepared(specification, x), target, weight), theirs)
+            moved = distance_of(train(specification, start, prepared(specification, x), target, weight, True), theirs)
             if moved > TOLERANCE / 10:
                 unstable += 1
                 continue
@@ -192,7 +240,7 @@ def main():
             failed += 1
             print(f"job {number}: distance {distance:.3g}: {json.dumps(specification)}")
     daemon.stop()
-    print(f"members seen: {json.dumps(seen)}")
+    print(f"jobs with: {json.dumps(dict(sorted(seen.items())))}")
     print(f"{options.jobs} jobs, largest distance {worst:.3g}, {failed} disagree (tolerance {TOLERANCE:g}), "
           f"{unstable} not judged")
     sys.exit(1 if failed else 0)

@@ -248,8 +248,7 @@ def record(name, specification, sets, seed):
     if own:
         assert rules.distance_of(own[1], final) < 1e-12, f"{name}: {rules.distance_of(own[1], final)}"
         source, final = ", ".join(own[0]), own[1]
-    nudged = {key: value * (1 + 1e-15) if rules.is_weight(key) else value for key, value in start.items()}
-    moved = rules.distance_of(rules.train(specification, nudged, x, y, class_weight), final)
+    moved = rules.distance_of(rules.train(specification, start, x, y, class_weight, True), final)
     assert moved < rules.TOLERANCE / 10, f"{name} depends on rounding"
     print(f"{name}: {source}, moved by {rules.distance_of(start, final):.3g}")
     return [f"case {name}", f"by {source}", f"rows {specification['data']}", *job_lines(specification),

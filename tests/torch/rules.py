@@ -222,6 +222,5 @@ def train(specification, start, x, y, class_weight=None, nudged=False):
             plateau.observe(metric)
             if stopping.observe(metric, theta):
                 break
-    if training.get("early_stopping", {}).get("restore_best", True) and stopping.theta:
-        return stopping.theta
-    return theta
+    wanted = "early_stopping" in training and training["early_stopping"].get("restore_best", True)
+    return stopping.theta if wanted else theta

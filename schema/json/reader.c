@@ -218,12 +218,15 @@ void bp_read_count(bp_reader *reader, const bp_place *place, const json_t *value
         return;
     }
     const double given = json_number_value(value);
-    if (given < (double)range->minimum || given > (double)range->maximum)
+    if (given < (double)range->minimum || given > (double)range->maximum) {
+        char shown[BP_DECIMAL_SIZE];
+        bp_decimal_format(shown, given);
         bp_reader_fault(reader, place, BP_INVALID,
-                        "must be a whole number at least %lld and at most %lld, got %.17g",
-                        (long long)range->minimum, (long long)range->maximum, given);
-    else
+                        "must be a whole number at least %lld and at most %lld, got %s",
+                        (long long)range->minimum, (long long)range->maximum, shown);
+    } else {
         *(bp_given_count *)out = (bp_given_count){true, (int64_t)given};
+    }
 }
 
 void bp_read_real(bp_reader *reader, const bp_place *place, const json_t *value, void *out,

@@ -51,6 +51,24 @@ Letters: x input, W weights `[out, in]`, b bias, z = W x + b, a = f(z), y target
 """
 
 
+TAIL = """## Fields outside the families
+
+| field | formula and meaning | default | range | PyTorch |
+|---|---|---|---|---|
+| `training.clip_norm` | c: where the norm n of the gradient over all parameters, biases and penalties included, exceeds c, g ← g (c / n) | no clipping | > 0 | `torch.nn.utils.clip_grad_norm_(parameters, c)`, but for the 1e-6 that it adds to n |
+| `training.batch_size` | rows of a step; more than there are rows is one batch, and the last short one is taken | 64 | whole, ≥ 1 | `DataLoader(batch_size=…, drop_last=False)` |
+| `training.shuffle` | a new order of the rows in each epoch, from the seed; `false`: file order | `true` | `true`, `false` | `DataLoader(shuffle=…)` (other random numbers) |
+| `training.gradient_check` | compare the gradient of the first batch with central differences before training, and fail the job where they disagree | `false` | `true`, `false` | `torch.autograd.gradcheck`, with other bounds |
+| `preprocess.center` | subtract the mean of the training rows | `true` | `true`, `false` | none: data preparation is outside PyTorch |
+| `preprocess.whiten` | X' = U S Vᵀ, the centred and scaled training rows: x ← Vᵀ x / max(s/√N, ε); needs `center` | `false` | `true`, `false` | none: data preparation is outside PyTorch |
+| `preprocess.epsilon` | ε of whitening, in units of the scaled features | 1e-05 | > 0 | none |
+| `initial` | begin with the weights of `{"model": …, "version": …}`, the newest version where absent; all tensors must have the same shapes, and the model's layers are taken where `network` is absent | initialised weights | a model | `load_state_dict` |
+
+A step goes in this order: gradient of the loss; gradients of the penalties; clipping; the optimiser's update, with Adam's
+decoupled decay last; `max_norm`. An error of a gradient check is judged by |a − n| ≤ 1e-7 max(|a|, |n|) + 2e-10 max(1, |J|).
+"""
+
+
 def number(value):
     if isinstance(value, bool):
         return "`true`" if value else "`false`"
@@ -108,7 +126,7 @@ def page(catalog):
         lines += [f"## {family['title']}", "", PLACES[family["name"]], ""]
         for member in family["members"]:
             lines += member_lines(member)
-    return "\n".join(lines).rstrip("\n") + "\n"
+    return "\n".join(lines + [TAIL]).rstrip("\n") + "\n"
 
 
 def page_of_daemon(base):

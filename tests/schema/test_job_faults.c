@@ -35,7 +35,7 @@ static const fault_row rows[] = {
     {IRIS("'name': '../x'"), BP_INVALID, {{"/name", "name"}}},
     {IRIS("'name': ''"), BP_INVALID, {{"/name", "name"}}},
     {IRIS("'priority': 1.5"), BP_INVALID, {{"/priority", "whole number|fraction"}}},
-    {IRIS("'priority': 1e300"), BP_INVALID, {{"/priority", "whole number|1e+300"}}},
+    {IRIS("'priority': 1e300"), BP_INVALID, {{"/priority", "at most 1000000, got 1e+300"}}},
     {IRIS("'priority': 1000001"), BP_INVALID, {{"/priority", "-1000000|1000000|1000001"}}},
     {IRIS("'preprocess': {'center': 1}"), BP_INVALID, {{"/preprocess/center", "true or false"}}},
     {IRIS("'network': null"), BP_INVALID, {{"/network", "an object|null"}}},

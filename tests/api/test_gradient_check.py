@@ -1,8 +1,11 @@
 """Gradients against differences over REST, and the same check as a gate before a training."""
 
 import concurrent.futures
+import json
 
 import pytest
+
+import raw_http
 
 
 @pytest.fixture
@@ -149,3 +152,43 @@ def test_a_job_that_fails_its_check_does_not_train(with_iris):
     assert document["gradient_check"]["pass"] is False
     assert document["gradient_check"]["failed"] > 0
     assert document["model"] is None and document["metrics"]["latest"] == {}
+
+
+# ---- nobody waits any more ----
+
+def long_check():
+    """Just below the bound: many seconds of work."""
+    return json.dumps(iris_job(units=5000) | {"max_elements": 10_000_000}).encode()
+
+
+def start_check(daemon):
+    connection = raw_http.Connection(daemon)
+    body = long_check()
+    connection.send(raw_http.request("POST", "/api/v1/gradient-check", [
+        "Content-Type: application/json", f"Content-Length: {len(body)}"], body))
+    return connection
+
+
+def test_a_check_ends_when_its_client_goes(daemon, with_iris):
+    # Together they would take far longer than the client of the last check waits.
+    gone = [start_check(daemon) for _ in range(30)]
+    for connection in gone:
+        connection.socket.close()
+    assert check(with_iris, iris_job())["pass"]
+
+
+def test_a_check_ends_when_the_daemon_stops(daemon, with_iris):
+    running = start_check(daemon)
+    with_iris.get("/v2/health/live")
+    daemon.stop()
+    assert "requests cut off" not in daemon.log()
+    answer = running.answer()
+    assert answer is None or answer[0] == 503
+
+
+def test_cancelling_a_job_ends_its_check(with_iris):
+    body = iris_job(units=2000)
+    body["training"] |= {"gradient_check": True, "epochs": 1000000}
+    job = with_iris.submit(body)["id"]
+    with_iris.post(f"jobs/{job}/cancel", expect=202)
+    assert "gradient_check" not in with_iris.wait(job, "cancelled")

@@ -8,6 +8,7 @@
 extern const unsigned char bp_embedded_0001_initial[];
 extern const unsigned char bp_embedded_0002_metric_sets[];
 extern const unsigned char bp_embedded_0003_gradient_check[];
+extern const unsigned char bp_embedded_0004_life_cycle[];
 extern const unsigned char bp_embedded_openapi[];
 extern const size_t bp_embedded_openapi_size;
 

@@ -116,22 +116,20 @@ static json_t *model_json(sqlite3_stmt *row)
 static bp_status read_transitions(json_t **out, sqlite3 *database, int64_t id, bp_error *error)
 {
     sqlite3_stmt *statement = NULL;
-    bp_status status =
-        bp_database_prepare(&statement, database,
-                            "SELECT time, from_state, to_state, reason "
-                            "FROM job_transitions WHERE job_id = ?1 ORDER BY ordinal",
-                            error);
+    bp_status status = bp_database_prepare(&statement, database,
+                                           "SELECT time, data FROM job_events "
+                                           "WHERE job_id = ?1 AND type = 'state' ORDER BY ordinal",
+                                           error);
     if (status != BP_OK)
         return status;
     sqlite3_bind_int64(statement, 1, id);
     json_t *list = json_array();
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        json_t *transition = json_object();
+        json_t *data = stored_json(statement, 1), *transition = json_object();
         json_object_set_new(transition, "time", time_or_null(statement, 0));
-        json_object_set_new(transition, "from", text_or_null(statement, 1));
-        json_object_set_new(transition, "to", text_or_null(statement, 2));
-        json_object_set_new(transition, "reason", text_or_null(statement, 3));
+        json_object_update(transition, data);
+        json_decref(data);
         json_array_append_new(list, transition);
     }
     if (code != SQLITE_DONE) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/store/database.h"
+#include "server/store/event_store.h"
 
 /* How long a repeated request gets the first answer: well beyond any client's retries. */
 static const int64_t idempotency_lifetime_us = 24ll * 3600 * 1000000;
@@ -109,20 +110,8 @@ static bp_status insert_need(sqlite3 *database, int64_t id, const bp_job_need *n
 static bp_status insert_transition(sqlite3 *database, int64_t id, const char *from, const char *to,
                                    const char *reason, int64_t now_us, bp_error *error)
 {
-    sqlite3_stmt *statement = NULL;
-    const bp_status status = bp_database_prepare(
-        &statement, database,
-        "INSERT INTO job_transitions (job_id, ordinal, time, from_state, to_state, reason) "
-        "SELECT ?1, count(*), ?2, ?3, ?4, ?5 FROM job_transitions WHERE job_id = ?1",
-        error);
-    if (status != BP_OK)
-        return status;
-    sqlite3_bind_int64(statement, 1, id);
-    sqlite3_bind_int64(statement, 2, now_us);
-    bind_text(statement, 3, from);
-    bind_text(statement, 4, to);
-    bind_text(statement, 5, reason);
-    return finish(statement, error);
+    json_t *data = json_pack("{s:s?, s:s, s:s?}", "from", from, "to", to, "reason", reason);
+    return bp_event_store_append(database, id, "state", data, now_us, error);
 }
 
 bp_status bp_job_store_insert(int64_t *out_id, bool *out_known, sqlite3 *database,

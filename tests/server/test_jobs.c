@@ -466,8 +466,8 @@ static void test_priority_before_age(void **state)
     sqlite3_stmt *statement = NULL;
     assert_int_equal(bp_store_reader(&database, f->store, NULL), BP_OK);
     assert_int_equal(bp_database_prepare(&statement, database,
-                                         "SELECT job_id FROM job_transitions WHERE to_state = "
-                                         "'running' ORDER BY time",
+                                         "SELECT job_id FROM job_events WHERE type = 'state' AND "
+                                         "json_extract(data, '$.to') = 'running' ORDER BY time",
                                          NULL),
                      BP_OK);
     const int64_t order[] = {blocking, high, first, second, low};

@@ -1,0 +1,32 @@
+#include "server/store/event_store.h"
+
+#include <stdlib.h>
+
+#include "schema/json/json_text.h"
+#include "server/store/database.h"
+
+bp_status bp_event_store_append(sqlite3 *database, int64_t job, const char *type, json_t *data,
+                                int64_t now_us, bp_error *error)
+{
+    char *text = data ? bp_json_text(data, NULL) : NULL;
+    json_decref(data);
+    if (!text)
+        return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for an event");
+    sqlite3_stmt *statement = NULL;
+    bp_status status = bp_database_prepare(
+        &statement, database,
+        "INSERT INTO job_events (job_id, ordinal, time, after_seq, type, data) SELECT ?1, "
+        "(SELECT coalesce(max(ordinal), 0) + 1 FROM job_events WHERE job_id = ?1), ?2, "
+        "(SELECT coalesce(max(seq), 0) FROM metrics WHERE job_id = ?1), ?3, ?4",
+        error);
+    if (status == BP_OK) {
+        sqlite3_bind_int64(statement, 1, job);
+        sqlite3_bind_int64(statement, 2, now_us);
+        sqlite3_bind_text(statement, 3, type, -1, SQLITE_STATIC);
+        sqlite3_bind_text(statement, 4, text, -1, SQLITE_STATIC);
+        status = bp_database_step_done(statement, error);
+        sqlite3_finalize(statement);
+    }
+    free(text);
+    return status;
+}

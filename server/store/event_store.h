@@ -1,0 +1,17 @@
+/* A job's events in the database: changes of its state, checkpoints, log lines. Each has its place among
+ * the metric points: after those that are stored when it is appended. */
+#ifndef BP_SERVER_STORE_EVENT_STORE_H
+#define BP_SERVER_STORE_EVENT_STORE_H
+
+#include <jansson.h>
+#include <sqlite3.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+
+/* type: "state", "checkpoint" or "log". data: the event's object, stolen, NULL counts as no memory. In the
+ * transaction of a write. */
+BP_CHECK_RESULT bp_status bp_event_store_append(sqlite3 *database, int64_t job, const char *type,
+                                                json_t *data, int64_t now_us, bp_error *error);
+
+#endif

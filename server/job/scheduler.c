@@ -180,7 +180,7 @@ static void start_run(bp_jobs *jobs, bp_job_entry *entry)
     bp_error error = {.status = BP_OK};
     if (bp_run_start(&entry->run, &jobs->run_services, entry->id, &error) == BP_OK) {
         if (jobs->stopping)
-            bp_run_stop(entry->run);
+            bp_run_stop(entry->run, true);
         return;
     }
     bp_log_error(BP_LOG_ERROR, "job cannot start", &error);
@@ -267,7 +267,7 @@ static void take_effect(bp_jobs *jobs, bp_job_entry *entry, const move *self)
     }
     if (to == BP_JOB_STOPPING) {
         if (entry->run)
-            bp_run_stop(entry->run);
+            bp_run_stop(entry->run, false);
         answer_cancels(entry, BP_OK, NULL);
         return;
     }
@@ -338,6 +338,6 @@ void bp_scheduler_stop(bp_jobs *jobs)
     jobs->stopping = true;
     for (size_t i = 0; i < jobs->table.count; i++)
         if (jobs->table.entries[i]->run)
-            bp_run_stop(jobs->table.entries[i]->run);
+            bp_run_stop(jobs->table.entries[i]->run, true);
     finish_stopping(jobs);
 }

@@ -19,10 +19,13 @@
 /* Progress is published this often; a person does not read faster. */
 enum { PUBLISH_INTERVAL_MS = 200 };
 
+/* The larger one wins. */
+typedef enum stop_kind { STOP_NOT, STOP_KEEP, STOP_DROP } stop_kind;
+
 struct bp_run {
     const bp_run_services *services;
     int64_t job;
-    atomic_bool stop;
+    atomic_int stop; /* stop_kind */
     pthread_t thread;
     bp_run_outcome outcome; /* the thread's until it is joined */
 
@@ -42,7 +45,7 @@ struct bp_run {
 
 static bool is_stopped(void *context)
 {
-    return atomic_load_explicit(&((bp_run *)context)->stop, memory_order_relaxed);
+    return atomic_load_explicit(&((bp_run *)context)->stop, memory_order_relaxed) != STOP_NOT;
 }
 
 static bp_status prepare_run(bp_run *run, bp_error *error)
@@ -387,9 +390,14 @@ bp_status bp_run_start(bp_run **out, const bp_run_services *services, int64_t jo
     return BP_OK;
 }
 
-void bp_run_stop(bp_run *run)
+void bp_run_stop(bp_run *run, bool keep)
 {
-    atomic_store_explicit(&run->stop, true, memory_order_relaxed);
+    int before = STOP_NOT;
+    if (keep)
+        atomic_compare_exchange_strong_explicit(&run->stop, &before, STOP_KEEP,
+                                                memory_order_relaxed, memory_order_relaxed);
+    else
+        atomic_store_explicit(&run->stop, STOP_DROP, memory_order_relaxed);
 }
 
 void bp_run_join(bp_run *run, bp_run_outcome *out)

@@ -37,8 +37,10 @@ typedef struct bp_run bp_run;
 
 BP_CHECK_RESULT bp_status bp_run_start(bp_run **out, const bp_run_services *services, int64_t job,
                                        bp_error *error);
-/* The run ends at its next step, or between two blocks of its data. Any thread. */
-void bp_run_stop(bp_run *run);
+/* The run ends at its next step, or between two blocks of its data. keep: it writes a checkpoint first, so
+ * that it can go on from there (a pause, a daemon that stops); false (a job that is cancelled) overrides
+ * what was said before and is not overridden. Any thread. */
+void bp_run_stop(bp_run *run, bool keep);
 /* Waits for the thread, gives its outcome (the result is the caller's) and frees the run. */
 void bp_run_join(bp_run *run, bp_run_outcome *out);
 

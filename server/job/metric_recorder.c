@@ -7,7 +7,16 @@
 
 #include "schema/json/json_text.h"
 #include "server/base/clock.h"
+#include "server/base/log.h"
+#include "server/store/event_store.h"
 #include "server/store/job_store.h"
+
+typedef struct log_line {
+    struct log_line *next;
+    uint64_t after_seq;
+    int64_t now_us;
+    json_t *data;
+} log_line;
 
 typedef struct point_group {
     bp_write write; /* first */
@@ -15,6 +24,7 @@ typedef struct point_group {
     bp_progress progress;
     char *summary;       /* JSON; NULL: none */
     bp_metric_page page; /* of the recorder's sets */
+    log_line *first_line, **end_of_lines;
 } point_group;
 
 /* The latest value of a metric and, of those that say how good a network is, the best. */
@@ -62,7 +72,21 @@ static bp_status apply_group(bp_write *write, sqlite3 *database, bp_error *error
     if (status == BP_OK)
         status = bp_job_store_progress(database, job, group->progress.epoch, group->progress.step,
                                        group->progress.steps, group->summary, error);
+    for (log_line *line = group->first_line; line && status == BP_OK; line = line->next)
+        status = bp_event_store_append_after(database, job, line->after_seq, "log",
+                                             json_incref(line->data), line->now_us, error);
     return status;
+}
+
+static void drop_lines(point_group *group)
+{
+    while (group->first_line) {
+        log_line *line = group->first_line;
+        group->first_line = line->next;
+        json_decref(line->data);
+        free(line);
+    }
+    group->end_of_lines = &group->first_line;
 }
 
 static void group_done(bp_write *write, bp_status status, const bp_error *error)
@@ -103,6 +127,10 @@ bp_status bp_metric_recorder_create(bp_metric_recorder **out, bp_store *store, i
     bp_status status = BP_OK;
     if (!recorder->filling || !recorder->sent)
         status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
+    if (recorder->filling)
+        drop_lines(recorder->filling);
+    if (recorder->sent)
+        drop_lines(recorder->sent);
     sqlite3 *database = NULL;
     if (status == BP_OK)
         status = bp_store_reader(&database, store, error);
@@ -266,6 +294,7 @@ static bp_status send_group(bp_metric_recorder *recorder, const bp_progress *pro
     group->summary = text;
     recorder->filling = recorder->sent;
     bp_metric_page_clear(&recorder->filling->page);
+    drop_lines(recorder->filling);
     recorder->sent = group;
     recorder->on_its_way = true; /* no group is: nobody else looks */
     recorder->sent_ns = bp_clock_monotonic_ns();
@@ -302,10 +331,33 @@ bp_status bp_metric_recorder_add(bp_metric_recorder *recorder, const bp_measured
     return status;
 }
 
+void bp_metric_recorder_log(bp_metric_recorder *recorder, bp_job_log_level level, const char *code,
+                            const char *format, ...)
+{
+    /* The run that stored the point has stored what was said behind it, in the same transaction. */
+    if (recorder->stored_last > 0 && recorder->seq <= recorder->stored_last)
+        return;
+    log_line *line = calloc(1, sizeof *line);
+    va_list values;
+    va_start(values, format);
+    json_t *data = bp_job_log_json(level, code, format, values);
+    va_end(values);
+    if (!line || !data) {
+        bp_log(BP_LOG_WARNING, "no memory for a job's log line", "job=%lld code=%s",
+               (long long)recorder->job, code);
+        free(line);
+        json_decref(data);
+        return;
+    }
+    *line = (log_line){.after_seq = recorder->seq, .now_us = bp_clock_now_us(), .data = data};
+    *recorder->filling->end_of_lines = line;
+    recorder->filling->end_of_lines = &line->next;
+}
+
 bp_status bp_metric_recorder_tick(bp_metric_recorder *recorder, const bp_progress *progress,
                                   uint64_t now_ns, bp_error *error)
 {
-    if (recorder->filling->page.point_count == 0 ||
+    if ((recorder->filling->page.point_count == 0 && !recorder->filling->first_line) ||
         now_ns - recorder->sent_ns < (uint64_t)BP_POINT_INTERVAL_MS * 1000000)
         return BP_OK;
     pthread_mutex_lock(&recorder->mutex);
@@ -347,6 +399,7 @@ static void free_group(point_group *group)
     if (!group)
         return;
     free(group->summary);
+    drop_lines(group);
     bp_metric_page_done(&group->page);
     free(group);
 }

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "server/job/job_log.h"
 #include "server/job/progress_board.h"
 #include "server/store/metric_store.h"
 #include "server/store/store.h"
@@ -35,6 +36,11 @@ BP_CHECK_RESULT bp_status bp_metric_recorder_create(
  * stored in its place. Errors of earlier groups. BP_NO_MEMORY. */
 BP_CHECK_RESULT bp_status bp_metric_recorder_add(bp_metric_recorder *recorder,
                                                  const bp_measured *measured, bp_error *error);
+
+/* Says something behind the point that was just added (bp_job_log otherwise): it is stored with it, and
+ * not said again when a later run of the job recomputes that point. To be called before the next tick. */
+void bp_metric_recorder_log(bp_metric_recorder *recorder, bp_job_log_level level, const char *code,
+                            const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Sends what has gathered, with the progress, when the last sending is long enough ago and over. */
 BP_CHECK_RESULT bp_status bp_metric_recorder_tick(bp_metric_recorder *recorder,

@@ -5,8 +5,9 @@
 #include "schema/json/json_text.h"
 #include "server/store/database.h"
 
-bp_status bp_event_store_append(sqlite3 *database, int64_t job, const char *type, json_t *data,
-                                int64_t now_us, bp_error *error)
+/* after_seq −1: behind the last point. */
+static bp_status append(sqlite3 *database, int64_t job, int64_t after_seq, const char *type,
+                        json_t *data, int64_t now_us, bp_error *error)
 {
     char *text = data ? bp_json_text(data, NULL) : NULL;
     json_decref(data);
@@ -17,16 +18,32 @@ bp_status bp_event_store_append(sqlite3 *database, int64_t job, const char *type
         &statement, database,
         "INSERT INTO job_events (job_id, ordinal, time, after_seq, type, data) SELECT ?1, "
         "(SELECT coalesce(max(ordinal), 0) + 1 FROM job_events WHERE job_id = ?1), ?2, "
-        "(SELECT coalesce(max(seq), 0) FROM metrics WHERE job_id = ?1), ?3, ?4",
+        "CASE WHEN ?5 >= 0 THEN ?5 ELSE (SELECT coalesce(max(seq), 0) FROM metrics WHERE job_id = "
+        "?1) "
+        "END, ?3, ?4",
         error);
     if (status == BP_OK) {
         sqlite3_bind_int64(statement, 1, job);
         sqlite3_bind_int64(statement, 2, now_us);
         sqlite3_bind_text(statement, 3, type, -1, SQLITE_STATIC);
         sqlite3_bind_text(statement, 4, text, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 5, after_seq);
         status = bp_database_step_done(statement, error);
         sqlite3_finalize(statement);
     }
     free(text);
     return status;
+}
+
+bp_status bp_event_store_append(sqlite3 *database, int64_t job, const char *type, json_t *data,
+                                int64_t now_us, bp_error *error)
+{
+    return append(database, job, -1, type, data, now_us, error);
+}
+
+bp_status bp_event_store_append_after(sqlite3 *database, int64_t job, uint64_t after_seq,
+                                      const char *type, json_t *data, int64_t now_us,
+                                      bp_error *error)
+{
+    return append(database, job, (int64_t)after_seq, type, data, now_us, error);
 }

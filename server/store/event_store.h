@@ -14,4 +14,11 @@
 BP_CHECK_RESULT bp_status bp_event_store_append(sqlite3 *database, int64_t job, const char *type,
                                                 json_t *data, int64_t now_us, bp_error *error);
 
+/* The same behind point after_seq. No earlier transaction has stored a later point, or readers who are
+ * past it would miss the event. */
+BP_CHECK_RESULT bp_status bp_event_store_append_after(sqlite3 *database, int64_t job,
+                                                      uint64_t after_seq, const char *type,
+                                                      json_t *data, int64_t now_us,
+                                                      bp_error *error);
+
 #endif

@@ -1,0 +1,163 @@
+#include "core/check/numerics_fingerprint.h"
+
+#include <string.h>
+
+#include "core/dropout/dropout.h"
+#include "core/initializer/initializer.h"
+#include "core/math/scalar_math.h"
+#include "core/random/random.h"
+#include "core/training/trainer.h"
+
+enum { ROWS = 24, IN = 96, HIDDEN = 40, CLASSES = 5, STEPS = 3, VALUES = 130 };
+
+/* FNV-1a, 64 bits. Source: Fowler, Noll & Vo. */
+typedef struct bit_hash {
+    uint64_t state;
+} bit_hash;
+
+static void add(bit_hash *hash, const void *bytes, size_t count)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < count; i++)
+        hash->state = (hash->state ^ at[i]) * UINT64_C(0x100000001b3);
+}
+
+static void add_double(bit_hash *hash, double value)
+{
+    add(hash, &value, sizeof value);
+}
+
+/* Multiples of 1/64 in [-4, 4), without any function that is looked at. */
+static double made_up(size_t index)
+{
+    return (double)((int64_t)(index * 193 % 512) - 256) / 64;
+}
+
+static void add_functions(bit_hash *hash, const bp_kernels *kernels)
+{
+    double x[VALUES], wide[VALUES];
+    _Alignas(BP_ALIGNMENT) double values[VALUES], out[VALUES]; /* of either width */
+    for (size_t i = 0; i < VALUES; i++)
+        x[i] = made_up(i) * (i % 3 == 0 ? 7 : 0.3);
+    kernels->from_double(values, x, VALUES);
+    const size_t bytes = VALUES * kernels->real_size;
+    kernels->exp(out, values, VALUES);
+    add(hash, out, bytes);
+    kernels->log(values, out, VALUES);
+    add(hash, values, bytes);
+    kernels->from_double(values, x, VALUES);
+    kernels->tanh(out, values, VALUES);
+    add(hash, out, bytes);
+    kernels->to_double(wide, out, VALUES);
+    add_double(hash, wide[VALUES / 2]);
+    add_double(hash, kernels->sum(values, VALUES));
+    add_double(hash, kernels->sum_squares(values, VALUES));
+    add_double(hash, kernels->sum_absolute(values, VALUES));
+}
+
+static void add_scalars(bit_hash *hash)
+{
+    const bp_random random = bp_random_stream(7, 1, BP_RANDOM_SPLIT, 2);
+    for (size_t i = 0; i < VALUES; i++) {
+        add_double(hash, bp_random_uniform(&random, i, 2 * i));
+        add_double(hash, bp_random_normal(&random, i, i));
+        add_double(hash, bp_scalar_exp(made_up(i)));
+        add_double(hash, bp_scalar_cos(made_up(i)));
+        add_double(hash, bp_scalar_power(made_up(i), i % 9));
+    }
+}
+
+static bp_choice choice_of(const bp_family *family, size_t index)
+{
+    return bp_choice_default(family->members[index]);
+}
+
+static bp_layer_spec dense(size_t units, size_t activation, size_t initializer)
+{
+    bp_layer_spec layer = {.layer = choice_of(&bp_layer_family, BP_LAYER_dense),
+                           .activation = choice_of(&bp_activation_family, activation),
+                           .initializer = choice_of(&bp_initializer_family, initializer)};
+    layer.layer.value[0] = (double)units;
+    return layer;
+}
+
+/* Some steps of dropout, cross-entropy, a penalty, clipping and Adam over shuffled rows. */
+static bp_status add_training(bit_hash *hash, bp_dtype dtype, bp_isa isa, bp_error *error)
+{
+    const bp_kernels *kernels = bp_kernels_get(dtype, isa);
+    double x[ROWS * IN];
+    _Alignas(BP_ALIGNMENT) double features[ROWS * IN]; /* of either width */
+    int32_t label[ROWS];
+    for (size_t i = 0; i < ROWS * IN; i++)
+        x[i] = made_up(i * 31 + i / IN);
+    kernels->from_double(features, x, ROWS * IN);
+    for (size_t row = 0; row < ROWS; row++)
+        label[row] = (int32_t)(row * 3 % CLASSES);
+    bp_layer_spec layers[] = {
+        dense(HIDDEN, BP_ACTIVATION_tanh, BP_INITIALIZER_xavier_uniform),
+        dense(HIDDEN, BP_ACTIVATION_relu, BP_INITIALIZER_he_normal),
+        dense(CLASSES, BP_ACTIVATION_identity, BP_INITIALIZER_xavier_uniform),
+    };
+    layers[0].dropout = choice_of(&bp_dropout_family, BP_DROPOUT_units);
+    layers[0].dropout.value[BP_DROPOUT_KEEP] = 0.75;
+    const bp_training_spec spec = {
+        .network = {.dtype = dtype,
+                    .isa = isa,
+                    .input_width = IN,
+                    .layer_count = sizeof layers / sizeof *layers,
+                    .layers = layers,
+                    .loss = choice_of(&bp_loss_family, BP_LOSS_softmax_cross_entropy)},
+        .optimizer = choice_of(&bp_optimizer_family, BP_OPTIMIZER_adam),
+        .schedule = choice_of(&bp_schedule_family, BP_SCHEDULE_cosine),
+        .regularizer_count = 1,
+        .regularizers = {choice_of(&bp_regularizer_family, BP_REGULARIZER_l2)},
+        .clip_norm = 0.5,
+        .seed = 11,
+        .epochs = STEPS,
+        .batch_size = ROWS,
+        .shuffle = true};
+    const bp_examples examples = {.row_count = ROWS, .features = features, .label = label};
+    bp_trainer *trainer = NULL;
+    const bp_status status = bp_trainer_create(&trainer, &spec, &examples, NULL, error);
+    if (status != BP_OK)
+        return status;
+    for (size_t step = 0; step < STEPS; step++) {
+        bp_step_report report;
+        bp_trainer_step(trainer, true, &report);
+        add_double(hash, report.loss);
+        add_double(hash, report.gradient_norm);
+    }
+    bp_network *network = bp_trainer_network(trainer);
+    add(hash, bp_network_parameters(network), bp_network_block_count(network) * kernels->real_size);
+    bp_trainer_free(trainer);
+    return BP_OK;
+}
+
+static void write_text(char out[BP_FINGERPRINT_SIZE], uint64_t bits)
+{
+    static const char digits[] = "0123456789abcdef";
+    _Static_assert(BP_NUMERICS_VERSION < 10, "the version is one digit");
+    *out++ = digits[BP_NUMERICS_VERSION];
+    *out++ = '-';
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *out++ = digits[bits >> shift & 15];
+    *out = '\0';
+}
+
+bp_status bp_numerics_fingerprint(char out[BP_FINGERPRINT_SIZE], bp_isa isa, bp_error *error)
+{
+    bit_hash hash = {UINT64_C(0xcbf29ce484222325)};
+    add_scalars(&hash);
+    for (int dtype = 0; dtype < BP_DTYPE_COUNT; dtype++) {
+        const bp_kernels *kernels = bp_kernels_get((bp_dtype)dtype, isa);
+        if (!kernels)
+            return bp_error_set(error, BP_UNSUPPORTED, "",
+                                "this processor or build has no %s instructions", bp_isa_name(isa));
+        add_functions(&hash, kernels);
+        const bp_status status = add_training(&hash, (bp_dtype)dtype, isa, error);
+        if (status != BP_OK)
+            return status;
+    }
+    write_text(out, hash.state);
+    return BP_OK;
+}

@@ -1,0 +1,94 @@
+/* The fingerprint of the numerics: one for all instruction sets, another one as soon as bits change. The
+ * linker wraps bp_kernels_get, so that a changed table can take the place of the true one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/check/numerics_fingerprint.h"
+
+static const bp_kernels *replacement; /* for float32; NULL: the true table */
+
+const bp_kernels *__real_bp_kernels_get(bp_dtype dtype, bp_isa isa);
+const bp_kernels *__wrap_bp_kernels_get(bp_dtype dtype, bp_isa isa);
+const bp_kernels *__wrap_bp_kernels_get(bp_dtype dtype, bp_isa isa)
+{
+    return replacement && dtype == BP_FLOAT32 ? replacement : __real_bp_kernels_get(dtype, isa);
+}
+
+static void take(char out[BP_FINGERPRINT_SIZE], bp_isa isa)
+{
+    assert_int_equal(bp_numerics_fingerprint(out, isa, NULL), BP_OK);
+}
+
+static void test_same_everywhere(void **state)
+{
+    (void)state;
+    char first[BP_FINGERPRINT_SIZE], other[BP_FINGERPRINT_SIZE];
+    take(first, BP_ISA_BASELINE);
+    assert_int_equal(strlen(first), 18);
+    assert_int_equal(strspn(first, "0123456789abcdef-"), 18);
+    for (int isa = 0; isa <= (int)bp_isa_detect(); isa++) {
+        if (!__real_bp_kernels_get(BP_FLOAT32, (bp_isa)isa))
+            continue;
+        take(other, (bp_isa)isa);
+        assert_string_equal(first, other);
+    }
+}
+
+static const bp_kernels *true_table(void)
+{
+    return __real_bp_kernels_get(BP_FLOAT32, bp_isa_detect());
+}
+
+static void exp_one_unit_off(void *out, const void *x, size_t count)
+{
+    true_table()->exp(out, x, count);
+    ((uint32_t *)out)[count - 1]++;
+}
+
+static double sum_backwards(const void *x, size_t count)
+{
+    float sum = 0;
+    for (size_t i = count; i > 0; i--)
+        sum += ((const float *)x)[i - 1];
+    return (double)sum;
+}
+
+static void gemm_one_unit_off(const bp_gemm_call *call)
+{
+    true_table()->gemm(call);
+    ((uint32_t *)call->c)[0]++;
+}
+
+static void test_notices_changed_bits(void **state)
+{
+    (void)state;
+    char before[BP_FINGERPRINT_SIZE], after[BP_FINGERPRINT_SIZE];
+    take(before, bp_isa_detect());
+    bp_kernels changed[3] = {*true_table(), *true_table(), *true_table()};
+    changed[0].exp = exp_one_unit_off;
+    changed[1].sum = sum_backwards;
+    changed[2].gemm = gemm_one_unit_off;
+    for (size_t i = 0; i < 3; i++) {
+        replacement = &changed[i];
+        take(after, bp_isa_detect());
+        assert_string_not_equal(before, after);
+    }
+    replacement = NULL;
+    take(after, bp_isa_detect());
+    assert_string_equal(before, after);
+}
+
+int main(void)
+{
+    bp_kernels_thread_start();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_everywhere),
+        cmocka_unit_test(test_notices_changed_bits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

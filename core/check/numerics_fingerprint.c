@@ -50,9 +50,9 @@ static void add_functions(bit_hash *hash, const bp_kernels *kernels)
     add(hash, out, bytes);
     kernels->to_double(wide, out, VALUES);
     add_double(hash, wide[VALUES / 2]);
-    add_double(hash, kernels->sum(values, VALUES));
-    add_double(hash, kernels->sum_squares(values, VALUES));
-    add_double(hash, kernels->sum_absolute(values, VALUES));
+    add_double(hash, kernels->sum(out, VALUES));
+    add_double(hash, kernels->sum_squares(out, VALUES));
+    add_double(hash, kernels->sum_absolute(out, VALUES));
 }
 
 static void add_scalars(bit_hash *hash)

@@ -76,7 +76,7 @@ static void test_notices_changed_bits(void **state)
     for (size_t i = 0; i < 3; i++) {
         replacement = &changed[i];
         take(after, bp_isa_detect());
-        assert_string_not_equal(before, after);
+        if (!strcmp(before, after)) fail_msg("change %zu", i);
     }
     replacement = NULL;
     take(after, bp_isa_detect());

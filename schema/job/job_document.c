@@ -168,6 +168,7 @@ json_t *bp_job_document(const bp_job_work *work)
     ok &= add(document, "schedule", bp_choice_json(&training->schedule, BP_CHOICE_OBJECT));
     ok &= add(document, "regularization", regularization_json(training));
     ok &= add(document, "training", training_json(spec));
+    ok &= add(document, "checkpoint", bp_job_checkpoint_json(&spec->checkpoint));
     ok &= add(document, "metrics",
               json_pack("{s:I}", "every_steps", (json_int_t)spec->metrics_every_steps));
     if (spec->initial_model)

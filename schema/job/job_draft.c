@@ -206,6 +206,17 @@ static const bp_field training_fields[] = {
 };
 static const bp_object_fields training_table = {training_fields, BP_COUNT_OF(training_fields)};
 
+static const bp_field checkpoint_fields[] = {
+    {"every_epochs", bp_read_count, offsetof(bp_checkpoint_draft, every_epochs), &from_one, false},
+    {"every_steps", bp_read_count, offsetof(bp_checkpoint_draft, every_steps), &from_one, false},
+    {"every_seconds", bp_read_real, offsetof(bp_checkpoint_draft, every_seconds), &above_zero,
+     false},
+    {"keep_last", bp_read_count, offsetof(bp_checkpoint_draft, keep_last), &from_one, false},
+    {"keep_best", bp_read_bool, offsetof(bp_checkpoint_draft, keep_best), NULL, false},
+};
+static const bp_object_fields checkpoint_table = {checkpoint_fields,
+                                                  BP_COUNT_OF(checkpoint_fields)};
+
 static const bp_field metrics_fields[] = {
     {"every_steps", bp_read_count, offsetof(bp_job_draft, metrics.every_steps), &from_one, false},
 };
@@ -243,6 +254,7 @@ static const bp_field job_fields[] = {
     {"schedule", bp_read_choice, offsetof(bp_job_draft, schedule), &bp_schedule_family, false},
     {"regularization", read_regularization, offsetof(bp_job_draft, regularizer), NULL, false},
     {"training", bp_read_object, 0, &training_table, false},
+    {"checkpoint", bp_read_object, offsetof(bp_job_draft, checkpoint), &checkpoint_table, false},
     {"metrics", bp_read_object, 0, &metrics_table, false},
     {"initial", bp_read_object, offsetof(bp_job_draft, initial), &initial_table, false},
 };

@@ -34,6 +34,12 @@ typedef struct bp_initial_draft {
     bp_given_count version;
 } bp_initial_draft;
 
+typedef struct bp_checkpoint_draft {
+    bp_given_count every_epochs, every_steps, keep_last;
+    bp_given_real every_seconds;
+    bp_given_bool keep_best;
+} bp_checkpoint_draft;
+
 typedef struct bp_job_draft {
     bp_given_text name;
     bp_given_count task; /* bp_task_kind */
@@ -55,6 +61,7 @@ typedef struct bp_job_draft {
         bp_choice early_stopping;
     } training;
     bp_initial_draft initial;
+    bp_checkpoint_draft checkpoint;
     struct {
         bp_given_count every_steps;
     } metrics;

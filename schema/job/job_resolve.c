@@ -59,6 +59,7 @@ static void resolve(bp_job_work *work, const json_t *body, bp_job_size *size)
     bp_job_find_initial(work);
     bp_job_resolve_network(work);
     bp_job_resolve_class_weights(work);
+    bp_job_resolve_checkpoint(work);
     bp_job_check_initial(work);
     if (!bp_faults_any(work->reader.faults))
         bp_job_resolve_size(work, size);

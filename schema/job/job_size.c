@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/training/segment.h"
+#include "core/training/trainer_state.h"
 #include "schema/job/job_rows.h"
 #include "schema/job/job_work.h"
 
@@ -190,7 +191,17 @@ void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
         bp_job_fault(work, error.status, error.where, "%s", error.message);
         return;
     }
+    size_t snapshot_bytes;
     size.training_bytes = (uint64_t)training_bytes + evaluation_bytes;
+    if (bp_snapshot_measure(&snapshot_bytes, &spec->training, &size.network, NULL) != BP_OK ||
+        __builtin_add_overflow(size.training_bytes, snapshot_bytes, &size.training_bytes)) {
+        char detail[120];
+        snprintf(detail, sizeof detail,
+                 "the network has %zu parameters, whose training takes more bytes than any memory",
+                 size.network.parameter_count);
+        network_fault(work, detail);
+        return;
+    }
     size.data_bytes = data.bytes;
     if (data.overflow ||
         __builtin_add_overflow(size.training_bytes, checking_bytes, &size.training_bytes) ||

@@ -42,6 +42,16 @@ typedef struct bp_job_part {
     char sha256[BP_SHA256_TEXT_SIZE];
 } bp_job_part;
 
+/* When checkpoints are taken (several cadences add up) and which are kept. */
+typedef struct bp_checkpoint_plan {
+    uint64_t every_epochs, every_steps; /* 0: not by these */
+    double every_seconds;               /* since the last one; 0: not by time */
+    uint64_t keep_last;                 /* newest ones, at least 1 */
+    bool keep_best;                     /* and the best one by `metric` */
+    bool is_judged;                     /* each epoch evaluates `metric` */
+    bp_watched metric;
+} bp_checkpoint_plan;
+
 typedef struct bp_job_spec {
     char *name;
     bp_task_kind task;
@@ -74,6 +84,7 @@ typedef struct bp_job_spec {
         training; /* network, loss, optimiser, schedule, seed, epochs, batch, shuffle */
     size_t threads;
     bool gradient_check; /* a check that fails before training fails the job */
+    bp_checkpoint_plan checkpoint;
     uint64_t metrics_every_steps;
 } bp_job_spec;
 
@@ -99,8 +110,10 @@ typedef struct bp_job_limits {
 /* What a job will need, as validate_only shows it. */
 typedef struct bp_job_size {
     bp_network_size network;
-    uint64_t training_bytes; /* of the trainer, of evaluations and of a check of the gradient */
-    uint64_t data_bytes;     /* prepared matrices and labels of all parts */
+    uint64_t
+        training_bytes;  /* of the trainer and a snapshot of its state, of evaluations, of a check
+                                of the gradient */
+    uint64_t data_bytes; /* prepared matrices and labels of all parts */
     uint64_t total_bytes;
     uint64_t training_rows, validation_rows, test_rows; /* before drop_row */
 } bp_job_size;

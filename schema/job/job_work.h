@@ -44,8 +44,10 @@ void bp_job_resolve_parts(bp_job_work *work);   /* validation and test, missing 
 void bp_job_find_initial(bp_job_work *work);    /* the model that "initial" names */
 void bp_job_resolve_network(bp_job_work *work); /* preparation, layers, loss, training */
 void bp_job_resolve_class_weights(bp_job_work *work);
-void bp_job_check_initial(bp_job_work *work); /* shapes of the initial model's weights */
-void bp_job_resolve_size(bp_job_work *work, bp_job_size *out); /* memory against limits */
-json_t *bp_job_document(const bp_job_work *work);              /* NULL: no memory */
+void bp_job_resolve_checkpoint(bp_job_work *work); /* after the network: early stopping is known */
+void bp_job_check_initial(bp_job_work *work);      /* shapes of the initial model's weights */
+void bp_job_resolve_size(bp_job_work *work, bp_job_size *out);  /* memory against limits */
+json_t *bp_job_document(const bp_job_work *work);               /* NULL: no memory */
+json_t *bp_job_checkpoint_json(const bp_checkpoint_plan *plan); /* NULL: no memory */
 
 #endif

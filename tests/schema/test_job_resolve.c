@@ -73,6 +73,7 @@ static void test_shortest_job(void **state)
         " 'regularization': {},"
         " 'training': {'epochs': 50, 'batch_size': 64, 'shuffle': true, 'seed': 1,"
         "   'dtype': 'float32', 'threads': 1, 'gradient_check': false},"
+        " 'checkpoint': {'every_seconds': 10, 'keep_last': 2, 'keep_best': false},"
         " 'metrics': {'every_steps': 50}}");
     assert_string_equal(job.spec->classes.texts[2], "virginica");
     assert_int_equal(job.spec->input_width, 4);
@@ -134,6 +135,25 @@ static const inference inferences[] = {
      " 'a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4'}"},
     {"{'data': {'dataset': 'iris', 'target': 'species', 'validation': {'fraction': 0.1}}}",
      "data/validation", "{'fraction': 0.1}"},
+    /* checkpoints */
+    {"{'data': {'dataset': 'iris', 'target': 'species'}, 'checkpoint': {'keep_last': 3}}",
+     "checkpoint", "{'every_seconds': 10, 'keep_last': 3, 'keep_best': false}"},
+    {"{'data': {'dataset': 'iris', 'target': 'species'}, 'checkpoint': {'every_epochs': 2}}",
+     "checkpoint", "{'every_epochs': 2, 'keep_last': 2, 'keep_best': false}"},
+    {"{'data': {'dataset': 'iris', 'target': 'species', 'validation': {'fraction': 0.1}},"
+     " 'checkpoint': {'every_epochs': 2, 'every_steps': 7, 'every_seconds': 0.5}}",
+     "checkpoint",
+     "{'every_epochs': 2, 'every_steps': 7, 'every_seconds': 0.5, 'keep_last': 2,"
+     " 'keep_best': true}"},
+    {"{'data': {'dataset': 'iris', 'target': 'species', 'validation': {'fraction': 0.1}},"
+     " 'checkpoint': {'every_epochs': 2, 'keep_best': false}}",
+     "checkpoint", "{'every_epochs': 2, 'keep_last': 2, 'keep_best': false}"},
+    {"{'data': {'dataset': 'iris', 'target': 'species'}, 'checkpoint': {'keep_best': true},"
+     " 'training': {'early_stopping': {'metric': 'train.loss'}}}",
+     "checkpoint", "{'every_epochs': 1, 'keep_last': 2, 'keep_best': true}"},
+    {"{'data': {'dataset': 'iris', 'target': 'species', 'validation': {'fraction': 0.1}},"
+     " 'checkpoint': {'every_steps': 7}}",
+     "checkpoint", "{'every_steps': 7, 'keep_last': 2, 'keep_best': false}"},
     /* choices */
     {IMAGES("'digit'") ", 'optimizer': 'sgd'}", "optimizer",
      "{'type': 'sgd', 'learning_rate': 0.01}"},

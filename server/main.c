@@ -4,10 +4,11 @@
  *
  * Stop, at the first SIGTERM or SIGINT (a second one ends the process at once, which is safe too, but
  * counts a restart for each running job):
- *   1. stop intake: HTTP takes no new connections and requests; whoever waits for metrics is answered
+ *   1. stop intake: HTTP takes no new connections and requests; whoever waits for metrics is answered;
+ *      a backup that is being made is given up
  *   2. stop and join the trainers; their jobs are queued again on the disk
  *   3. stop HTTP: answers in progress end, all suspended requests are resumed, its threads are joined
- *   4. close models and data sets (joins the ingest thread)
+ *   4. close backups (joins their thread), models and data sets (joins the ingest thread)
  *   5. close the store: what waits is applied, the log is checkpointed, the lock is released
  *   6. free the job table, which late answers of the store may still have spoken to */
 #include <malloc.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "server/backup/backup_command.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/options.h"
@@ -31,6 +33,7 @@ typedef struct daemon_parts {
     bp_store *store;
     bp_datasets *datasets;
     bp_models *models;
+    bp_backups *backups;
     bp_jobs *jobs;
     bp_http *http;
 } daemon_parts;
@@ -64,6 +67,8 @@ static bp_status open_parts(daemon_parts *parts, const bp_options *options, bp_i
         status =
             bp_models_open(&parts->models, parts->store, isa, options->model_cache_bytes, error);
     if (status == BP_OK)
+        status = bp_backups_open(&parts->backups, options->data, error);
+    if (status == BP_OK)
         status = bp_jobs_open(&parts->jobs, &parts->loop, parts->store, parts->datasets,
                               &jobs_options, error);
     if (status != BP_OK)
@@ -82,6 +87,7 @@ static bp_status open_parts(daemon_parts *parts, const bp_options *options, bp_i
                                   .datasets = parts->datasets,
                                   .jobs = parts->jobs,
                                   .models = parts->models,
+                                  .backups = parts->backups,
                                   .job_limits = job_limits,
                                   .dataset_limits = dataset_limits,
                                   .isa = isa,
@@ -103,6 +109,7 @@ static void on_signal(uv_signal_t *handle, int number)
     parts->stopping = true;
     bp_log(BP_LOG_INFO, "stopping", "signal=%s", strsignal(number));
     bp_http_stop_intake(parts->http);
+    bp_backups_stop(parts->backups);
     bp_jobs_stop(parts->jobs, trainers_stopped, parts);
 }
 
@@ -126,6 +133,7 @@ static void stop_signals(daemon_parts *parts)
 static void close_parts(daemon_parts *parts)
 {
     bp_http_stop(parts->http);
+    bp_backups_close(parts->backups);
     if (parts->models)
         bp_models_close(parts->models);
     if (parts->datasets)
@@ -179,6 +187,8 @@ int main(int argc, char **argv)
     bp_options options;
     bp_options_action action;
     bp_error error = {.status = BP_OK};
+    if (argc > 1 && strcmp(argv[1], "backup") == 0)
+        return bp_backup_command(argc - 1, argv + 1);
     if (bp_options_read(&options, &action, argc, argv, getenv, &error) != BP_OK) {
         fprintf(stderr, "backpropd: %s: %s\n", error.where, error.message);
         return EXIT_USAGE;

@@ -318,7 +318,8 @@ bp_status bp_options_read(bp_options *out, bp_options_action *out_action, int ar
 void bp_options_print_help(FILE *stream)
 {
     fputs("backpropd " BP_VERSION ": trains neural networks over REST and serves them.\n\n"
-          "Usage: backpropd [--OPTION VALUE]...\n\n"
+          "Usage: backpropd [--OPTION VALUE]...\n"
+          "       backpropd backup [--data DIR] --to NEW_DIR   (see backpropd backup --help)\n\n"
           "Every option can be given by its environment variable too; the option wins.\n"
           "Sizes take K, M, G and T (powers of 1024). SIGTERM stops the daemon gracefully:\n"
           "running jobs go back to the queue and start again with the next daemon.\n\n"

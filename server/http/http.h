@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/kernel/kernels.h"
+#include "server/backup/backups.h"
 #include "server/dataset/datasets.h"
 #include "server/job/jobs.h"
 #include "server/model/models.h"
@@ -40,6 +41,7 @@ typedef struct bp_services {
     bp_datasets *datasets;
     bp_jobs *jobs;
     bp_models *models;
+    bp_backups *backups;
     bp_job_limits job_limits;
     bp_dataset_limits dataset_limits;
     bp_isa isa;

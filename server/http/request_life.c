@@ -135,6 +135,8 @@ static bool service_missing(const bp_request *request)
         return !request->services->jobs || !request->services->datasets;
     case BP_NEEDS_MODELS:
         return !request->services->models;
+    case BP_NEEDS_BACKUPS:
+        return !request->services->backups;
     }
     return true;
 }

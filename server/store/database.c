@@ -14,7 +14,6 @@
 enum {
     PAGE_BYTES = 16384,      /* several times faster than 4 KiB for blobs */
     CACHE_KIB = 512,         /* of each connection; the system's page cache does the rest */
-    BUSY_TIMEOUT_MS = 5000,  /* only recovery at the first opening can make anybody wait */
     JOURNAL_BYTES = 64 << 20 /* the log is cut back to this after a checkpoint */
 };
 
@@ -117,7 +116,7 @@ static bp_status open_connection(sqlite3 **out, const char *path, int flags, bp_
         return status;
     }
     sqlite3_extended_result_codes(database, 1);
-    sqlite3_busy_timeout(database, BUSY_TIMEOUT_MS);
+    sqlite3_busy_timeout(database, BP_BUSY_TIMEOUT_MS);
     /* Lookaside would give every connection 48 KiB of its own; the idle daemon has many. */
     sqlite3_db_config(database, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
     char pragmas[128];

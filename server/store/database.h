@@ -8,6 +8,9 @@
 
 #include "core/base/error.h"
 
+/* Of every connection; only recovery at the first opening can make anybody wait. */
+enum { BP_BUSY_TIMEOUT_MS = 5000 };
+
 /* Status of a result code of SQLite: BP_STORAGE_FULL, BP_NO_MEMORY, BP_CORRUPT, BP_CONFLICT (a
  * constraint) or BP_INPUT_OUTPUT. Sets error with SQLite's own words. */
 bp_status bp_database_error(sqlite3 *database, int code, const char *doing, bp_error *error);

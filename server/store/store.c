@@ -31,7 +31,9 @@
 enum {
     MAILBOX_CAPACITY = 1024,
     CHECKPOINT_PAGES = 256, /* 4 MiB of log */
-    RESTART_PAGES = 8192    /* 128 MiB: readers are then waited for, so that the log starts anew */
+    RESTART_PAGES = 8192,   /* 128 MiB: readers are then waited for, so that the log starts anew */
+    RESTART_AGAIN_PAGES = 2048, /* how much longer the log gets before they are waited for again */
+    RESTART_WAIT_MS = 100       /* a long reader (a backup) must not hold up the writes */
 };
 
 typedef struct reader {
@@ -45,8 +47,9 @@ struct bp_store {
     int lock_file;
     sqlite3 *database; /* the store thread's, once it runs */
     bool created;      /* the database is new and its name not yet on the disk; store thread */
-    int log_pages;     /* length of the log; store thread */
-    int copied_pages;  /* of these, in the database already */
+    int log_pages;     /* length of the log; store thread, like the next two */
+    int tried_pages;   /* its length when a checkpoint was last tried */
+    int restart_pages; /* the length at which readers are waited for */
     bp_mailbox *mailbox;
     pthread_t thread;
     bool thread_runs;
@@ -75,8 +78,10 @@ static int note_log_length(void *context, sqlite3 *database, const char *name, i
     (void)database;
     (void)name;
     bp_store *store = context;
-    if (pages < store->log_pages)
-        store->copied_pages = 0; /* the log began anew */
+    if (pages < store->log_pages) { /* the log began anew */
+        store->tried_pages = 0;
+        store->restart_pages = RESTART_PAGES;
+    }
     store->log_pages = pages;
     return SQLITE_OK;
 }
@@ -156,12 +161,26 @@ static void apply_group(bp_store *store, bp_write *const *writes, outcome *outco
 
 static void checkpoint(bp_store *store, int mode)
 {
-    int log_pages = 0, copied = 0;
-    const int code = sqlite3_wal_checkpoint_v2(store->database, NULL, mode, &log_pages, &copied);
+    const int code = sqlite3_wal_checkpoint_v2(store->database, NULL, mode, NULL, NULL);
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY && (code & 0xff) != SQLITE_FULL)
         die(store->database, "checkpoint");
-    if (code == SQLITE_OK)
-        store->copied_pages = copied;
+}
+
+/* Between groups. What a long reader still needs stays in the log, and the next checkpoint copies it; each
+ * goes through the whole of it, so they are as far apart as what there may be new to copy is long. */
+static void checkpoint_if_long(bp_store *store)
+{
+    if (store->log_pages - store->tried_pages < CHECKPOINT_PAGES)
+        return;
+    store->tried_pages = store->log_pages;
+    if (store->log_pages < store->restart_pages) {
+        checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
+        return;
+    }
+    store->restart_pages = store->log_pages + RESTART_AGAIN_PAGES;
+    sqlite3_busy_timeout(store->database, RESTART_WAIT_MS);
+    checkpoint(store, SQLITE_CHECKPOINT_RESTART);
+    sqlite3_busy_timeout(store->database, BP_BUSY_TIMEOUT_MS);
 }
 
 /* One block for writes and outcomes of a group; NULL when there is no memory even for one. */
@@ -209,9 +228,7 @@ static void *store_body(void *argument)
         if (!messages)
             return NULL; /* closed and empty */
         process(store, messages);
-        if (store->log_pages - store->copied_pages >= CHECKPOINT_PAGES)
-            checkpoint(store, store->log_pages >= RESTART_PAGES ? SQLITE_CHECKPOINT_RESTART
-                                                                : SQLITE_CHECKPOINT_PASSIVE);
+        checkpoint_if_long(store);
     }
 }
 
@@ -407,6 +424,7 @@ bp_status bp_store_open(bp_store **out, const char *directory, bp_error *error)
     if (!store)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for the store");
     store->lock_file = -1;
+    store->restart_pages = RESTART_PAGES;
     pthread_mutex_init(&store->readers_mutex, NULL);
     bp_status status = BP_OK;
     store->directory = strdup(directory);

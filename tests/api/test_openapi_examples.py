@@ -75,6 +75,9 @@ def replay(client, method, template, media, value, query):
     if template.endswith("/cancel"):
         # The job of the example is over by now and cannot be cancelled.
         path = template.replace("{id}", str(client.submit(ENDLESS)["id"]))
+    if template.endswith("/backups/{name}"):
+        # Backups are named after their moment.
+        path = template.replace("{name}", client.post("backup", expect=201).json()["name"])
     parameters = contract.parameters(method, template)
     for (place, name), parameter in parameters.items():
         if place == "path":

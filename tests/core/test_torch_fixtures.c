@@ -88,7 +88,8 @@ static void replay(const recorded_case *c, bp_isa isa, const bp_parallel *parall
         assert_true(report.finite);
         end_epoch(trainer, c);
     }
-    if (spec.early_stopping.member && spec.early_stopping.value[BP_EARLY_STOPPING_RESTORE_BEST])
+    if (spec.early_stopping.member &&
+        spec.early_stopping.value[BP_EARLY_STOPPING_RESTORE_BEST] != 0)
         assert_true(bp_trainer_restore_best(trainer));
     get_weights(bp_trainer_network(trainer), weights);
     bp_trainer_free(trainer);

@@ -14,11 +14,12 @@ ROOT = daemon_process.ROOT
 
 @pytest.fixture
 def start_daemon(tmp_path):
-    """start(*options, data=None, environment=None) -> Daemon; all are stopped, and judged, at the end."""
+    """start(*options, data=None, and what Daemon takes) -> Daemon; all are stopped, and judged, at the
+    end."""
     started = []
 
-    def start(*options, data=None, environment=None):
-        daemon = daemon_process.Daemon(data or tmp_path / "data", *options, environment=environment)
+    def start(*options, data=None, **how):
+        daemon = daemon_process.Daemon(data or tmp_path / "data", *options, **how)
         started.append(daemon)
         return daemon
 

@@ -22,12 +22,15 @@ def binary():
 
 
 class Daemon:
-    """base is the root URL, pid the process; both change with restart()."""
+    """base is the root URL, pid the process; both change with restart(). prefix: a command to run it under
+    (one that ends in its exec); program: another build of it."""
 
-    def __init__(self, data, *options, environment=None):
+    def __init__(self, data, *options, environment=None, prefix=(), program=None):
         self.data = pathlib.Path(data)
         self.options = [str(option) for option in options]
         self.environment = environment or {}
+        self.prefix = list(prefix)
+        self.program = program
         self.process = None
         self.start()
 
@@ -37,7 +40,8 @@ class Daemon:
         self.lines = []
         self._spoke = threading.Event()
         self.process = subprocess.Popen(
-            [binary(), "--data", self.data, "--listen", "127.0.0.1:0", *self.options],
+            [*self.prefix, self.program or binary(), "--data", self.data, "--listen", "127.0.0.1:0",
+             *self.options],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             errors="replace", env={**os.environ, **self.environment})
         self.pid = self.process.pid
@@ -48,6 +52,7 @@ class Daemon:
         if not matches:
             self.process.kill()
             self.process.wait()
+            self.process = None
             raise AssertionError("backpropd did not start:\n" + self.log())
         self.base = matches[0].group(1)
 

@@ -87,44 +87,6 @@ def test_a_start_that_fails_begins_no_job(start_daemon, iris):
         client.post(f"jobs/{job}/cancel")
 
 
-def test_each_acknowledged_write_is_synced_first(start_daemon, iris, tmp_path):
-    if not shutil.which("strace"):
-        pytest.skip("strace is not installed")
-    daemon = start_daemon()
-    client = rest_client.Client(daemon)
-    client.put("datasets/iris", iris)
-    trace = tmp_path / "trace"
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-qq", "-s", "64", "-o", trace, "-p", str(daemon.pid), "-e",
-         "trace=fdatasync,fsync,recvfrom,sendto,sendmsg,read,write,writev"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        # Attached once a request shows up in the trace.
-        for _ in range(200):
-            client.get("/v2/health/live")
-            if trace.exists() and "health/live" in trace.read_text(errors="replace"):
-                break
-            if tracer.poll() is not None:
-                pytest.skip("strace may not attach here: " + tracer.stderr.read())
-            time.sleep(0.05)
-        for _ in range(3):
-            assert submit_raw(daemon)[0] == 201
-    finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait()
-    received = synced = None
-    answers = 0
-    for number, line in enumerate(trace.read_text(errors="replace").splitlines()):
-        if "POST /api/v1/jobs" in line:
-            received = number
-        elif re.search(r"(fdatasync|fsync)(\(\d+\)| resumed>.*) += 0", line):
-            synced = number
-        elif "201 Created" in line:
-            answers += 1
-            assert synced is not None and synced > received, "answered before the disk had it"
-    assert answers == 3
-
-
 @pytest.mark.parametrize("write", [2, 7, 24])
 def test_killed_at_a_write(start_daemon, iris, tmp_path, monkeypatch, write):
     """The store thread is killed at its Nth write to the database or its log, in the middle of a job; the

@@ -3,6 +3,7 @@ that judges all its traffic by the OpenAPI document."""
 
 import os
 import pathlib
+import sys
 
 import pytest
 
@@ -10,6 +11,8 @@ import daemon_process
 import rest_client
 
 ROOT = daemon_process.ROOT
+# Long forms of some tests are scripts, which the short ones take their parts from.
+sys.path.insert(0, str(ROOT / "tests/faults"))
 
 
 @pytest.fixture

@@ -207,12 +207,21 @@ void bp_handle_job_cancel(bp_request *request)
 
 typedef struct metrics_query {
     uint64_t after, limit, wait_ms;
+    uint64_t most; /* 0: points themselves */
 } metrics_query;
 
 static bool read_metrics_query(metrics_query *out, bp_request *request)
 {
     const char *wait = bp_request_query(request, "wait");
-    out->wait_ms = 0;
+    const bool summed_up = bp_request_query(request, "max_points") != NULL;
+    out->wait_ms = out->most = 0;
+    if (summed_up && (wait || bp_request_query(request, "limit"))) {
+        bp_answer_problem(request, 400, "max_points does not go with limit or wait");
+        return false;
+    }
+    if (summed_up &&
+        !bp_request_count(&out->most, request, "max_points", 1, LIST_LIMIT, LIST_LIMIT))
+        return false;
     if (!bp_request_count(&out->after, request, "after", 0, (uint64_t)BP_JSON_INTEGER_MAXIMUM, 0) ||
         !bp_request_count(&out->limit, request, "limit", 1, LIST_LIMIT, POINTS_DEFAULT))
         return false;
@@ -245,8 +254,12 @@ static void answer_metrics(bp_request *request, bool may_wait)
     int64_t id = (int64_t)bp_request_number(request, 0);
     json_t *document = NULL;
     bp_error error = {.status = BP_OK};
-    if (bp_jobs_metrics_json(&document, request->services->jobs, id, query.after, query.limit,
-                             &error) != BP_OK) {
+    bp_jobs *jobs = request->services->jobs;
+    bp_status status =
+        query.most > 0
+            ? bp_jobs_metric_spans_json(&document, jobs, id, query.after, query.most, &error)
+            : bp_jobs_metrics_json(&document, jobs, id, query.after, query.limit, &error);
+    if (status != BP_OK) {
         bp_answer_error(request, &error);
         return;
     }
@@ -255,7 +268,7 @@ static void answer_metrics(bp_request *request, bool may_wait)
     if (news || !may_wait || query.wait_ms == 0 || bp_request_stopping(request)) {
         if (wants_csv(request)) {
             size_t size = 0;
-            char *text = bp_metrics_csv(&size, json_object_get(document, "points"));
+            char *text = bp_metrics_csv(&size, json_object_get(document, "points"), query.most > 0);
             json_decref(document);
             bp_answer_bytes(request, 200, text, size, "text/csv; charset=utf-8");
         } else {

@@ -40,10 +40,28 @@ static json_t *value_names(const json_t *points)
     return names;
 }
 
-char *bp_metrics_csv(size_t *out_size, const json_t *points)
+/* The header of a value's columns. */
+static bool put_header(FILE *stream, const char *name, bool summed_up)
 {
-    static const char *const fixed[] = {"seq", "step", "epoch", "time"};
-    enum { FIXED_COUNT = sizeof fixed / sizeof fixed[0] };
+    return (summed_up ? fprintf(stream, ",%s.min,%s.max,%s.last", name, name, name)
+                      : fprintf(stream, ",%s", name)) > 0;
+}
+
+static bool put_cells(FILE *stream, const json_t *value, bool summed_up)
+{
+    if (!summed_up)
+        return fputc(',', stream) != EOF && put(stream, value);
+    return fputc(',', stream) != EOF && put(stream, json_object_get(value, "min")) &&
+           fputc(',', stream) != EOF && put(stream, json_object_get(value, "max")) &&
+           fputc(',', stream) != EOF && put(stream, json_object_get(value, "last"));
+}
+
+char *bp_metrics_csv(size_t *out_size, const json_t *points, bool summed_up)
+{
+    static const char *const of_points[] = {"seq", "step", "epoch", "time"};
+    static const char *const of_spans[] = {"seq", "first_seq", "step", "epoch", "time"};
+    const char *const *fixed = summed_up ? of_spans : of_points;
+    const size_t fixed_count = summed_up ? 5 : 4;
     char *text = NULL;
     size_t size = 0, index;
     json_t *names = value_names(points), *point, *unused;
@@ -51,10 +69,11 @@ char *bp_metrics_csv(size_t *out_size, const json_t *points)
     bool complete = stream != NULL;
     const char *name;
     if (complete) {
-        complete = fputs("seq,step,epoch,time", stream) >= 0;
+        complete =
+            fputs(summed_up ? "seq,first_seq,step,epoch,time" : "seq,step,epoch,time", stream) >= 0;
         json_object_foreach(names, name, unused)
         {
-            complete = complete && fprintf(stream, ",%s", name) > 0;
+            complete = complete && put_header(stream, name, summed_up);
         }
         complete = complete && fputs("\r\n", stream) >= 0;
     }
@@ -62,14 +81,13 @@ char *bp_metrics_csv(size_t *out_size, const json_t *points)
     {
         if (!complete)
             break;
-        for (size_t i = 0; complete && i < FIXED_COUNT; i++)
+        for (size_t i = 0; complete && i < fixed_count; i++)
             complete = (i == 0 || fputc(',', stream) != EOF) &&
                        put(stream, json_object_get(point, fixed[i]));
         const json_t *values = json_object_get(point, "values");
         json_object_foreach(names, name, unused)
         {
-            complete =
-                complete && fputc(',', stream) != EOF && put(stream, json_object_get(values, name));
+            complete = complete && put_cells(stream, json_object_get(values, name), summed_up);
         }
         complete = complete && fputs("\r\n", stream) >= 0;
     }

@@ -9,7 +9,6 @@
 #include "server/job/job_table.h"
 #include "server/store/database.h"
 #include "server/store/job_store.h"
-#include "server/store/metric_store.h"
 
 /* One job a row; the order is known to read_document. */
 #define JOB_COLUMNS                                                                                \
@@ -188,16 +187,12 @@ static bp_status read_document(json_t **out, sqlite3_stmt *row, sqlite3 *databas
 /* One snapshot for all statements of an answer. */
 static bp_status begin_reading(sqlite3 **out, bp_jobs *jobs, bp_error *error)
 {
-    const bp_status status = bp_store_reader(out, jobs->store, error);
-    if (status != BP_OK)
-        return status;
-    const int code = sqlite3_exec(*out, "BEGIN", NULL, NULL, NULL);
-    return code == SQLITE_OK ? BP_OK : bp_database_error(*out, code, "reading jobs", error);
+    return bp_store_begin_reading(out, jobs->store, error);
 }
 
 static void end_reading(sqlite3 *database)
 {
-    sqlite3_exec(database, "COMMIT", NULL, NULL, NULL);
+    bp_store_end_reading(database);
 }
 
 static bp_status not_found(int64_t id, bp_error *error)
@@ -311,90 +306,4 @@ bp_status bp_jobs_list_json(json_t **out, bp_jobs *jobs, const bp_jobs_filter *f
     }
     *out = list;
     return BP_OK;
-}
-
-/* ---- metrics ---- */
-
-static json_t *point_json(const bp_metric_page *page, const bp_metric_point *point)
-{
-    char time[BP_TIME_TEXT_SIZE];
-    bp_clock_format(time, point->time_us);
-    json_t *json = json_object(), *values = json_object();
-    int failed = 0;
-    const double *value = bp_metric_page_values(page, point);
-    for (size_t i = 0; i < point->set->count; i++)
-        failed |= json_object_set_new(values, point->set->names[i], bp_json_real(value[i]));
-    failed |= json_object_set_new(json, "seq", json_integer((json_int_t)point->seq));
-    failed |= json_object_set_new(json, "step", json_integer((json_int_t)point->step));
-    failed |= json_object_set_new(json, "epoch", json_integer((json_int_t)point->epoch));
-    failed |= json_object_set_new(json, "time", json_string(time));
-    failed |= json_object_set_new(json, "values", values);
-    if (failed) {
-        json_decref(json);
-        return NULL;
-    }
-    return json;
-}
-
-static bp_status read_finished(bool *out, sqlite3 *database, int64_t id, bp_error *error)
-{
-    sqlite3_stmt *statement = NULL;
-    bp_status status = bp_database_prepare(
-        &statement, database, "SELECT finished IS NOT NULL FROM jobs WHERE id = ?1", error);
-    if (status != BP_OK)
-        return status;
-    sqlite3_bind_int64(statement, 1, id);
-    const int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
-        *out = sqlite3_column_int(statement, 0) != 0;
-    else if (code == SQLITE_DONE)
-        status = not_found(id, error);
-    else
-        status = bp_database_error(database, code, "reading a job", error);
-    sqlite3_finalize(statement);
-    return status;
-}
-
-static json_t *page_json(const bp_metric_page *points, size_t count, uint64_t next, bool complete)
-{
-    json_t *page = json_object(), *list = json_array();
-    int failed = 0;
-    for (size_t i = 0; i < count; i++)
-        failed |= json_array_append_new(list, point_json(points, &points->points[i]));
-    failed |= json_object_set_new(page, "points", list);
-    failed |= json_object_set_new(page, "next", json_integer((json_int_t)next));
-    failed |= json_object_set_new(page, "complete", json_boolean(complete));
-    if (failed) {
-        json_decref(page);
-        return NULL;
-    }
-    return page;
-}
-
-bp_status bp_jobs_metrics_json(json_t **out, bp_jobs *jobs, int64_t id, uint64_t after,
-                               size_t limit, bp_error *error)
-{
-    sqlite3 *database = NULL;
-    bp_metric_page points = {0};
-    bool finished = false;
-    bp_status status = begin_reading(&database, jobs, error);
-    if (status == BP_OK) {
-        status = read_finished(&finished, database, id, error);
-        /* One more than asked for says whether the page is the last. */
-        if (status == BP_OK)
-            status = bp_metric_store_read(&points, database, id, after, limit + 1, error);
-        end_reading(database);
-    }
-    if (status == BP_OK) {
-        const bool more = points.point_count > limit;
-        const size_t count = more ? limit : points.point_count;
-        const uint64_t next = count > 0 ? points.points[count - 1].seq : after;
-        json_t *page = page_json(&points, count, next, finished && !more);
-        if (page)
-            *out = page;
-        else
-            status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
-    }
-    bp_metric_page_done(&points);
-    return status;
 }

@@ -10,6 +10,7 @@
 #include "server/base/log.h"
 #include "server/store/event_store.h"
 #include "server/store/job_store.h"
+#include "server/store/rollup_store.h"
 
 typedef struct log_line {
     struct log_line *next;
@@ -22,8 +23,9 @@ typedef struct point_group {
     bp_write write; /* first */
     bp_metric_recorder *recorder;
     bp_progress progress;
-    char *summary;       /* JSON; NULL: none */
-    bp_metric_page page; /* of the recorder's sets */
+    char *summary;            /* JSON; NULL: none */
+    bp_metric_page page;      /* of the recorder's sets */
+    bp_metric_series rollups; /* that its points complete */
     log_line *first_line, **end_of_lines;
 } point_group;
 
@@ -49,6 +51,8 @@ struct bp_metric_recorder {
     size_t summary_count, summary_room;
     summary_entry *summary;
 
+    bp_metric_rollup rollup; /* of stored_last points and of those sent since */
+
     /* Points of the earlier run, read ahead. */
     bp_metric_page known;
     size_t known_next;
@@ -69,6 +73,8 @@ static bp_status apply_group(bp_write *write, sqlite3 *database, bp_error *error
     const point_group *group = (const point_group *)write;
     const int64_t job = group->recorder->job;
     bp_status status = bp_metric_store_append(database, job, &group->page, error);
+    if (status == BP_OK)
+        status = bp_rollup_store_append(database, job, &group->rollups, error);
     if (status == BP_OK)
         status = bp_job_store_progress(database, job, group->progress.epoch, group->progress.step,
                                        group->progress.steps, group->summary, error);
@@ -138,6 +144,9 @@ bp_status bp_metric_recorder_create(bp_metric_recorder **out, bp_store *store, i
         status = bp_metric_store_last(&recorder->stored_last, database, job, error);
     if (status == BP_OK)
         status = bp_metric_store_read_sets(&recorder->sets, database, job, error);
+    if (status == BP_OK)
+        status = bp_rollup_store_resume(&recorder->rollup, &recorder->sets, database, job,
+                                        recorder->stored_last, error);
     if (status != BP_OK) {
         bp_metric_recorder_free(recorder);
         return status;
@@ -245,24 +254,6 @@ static bp_status compare_with_stored(bp_metric_recorder *recorder, const bp_metr
     return BP_OK;
 }
 
-/* The set of these names, made where the job has none. */
-static bp_status set_of(const bp_metric_set **out, bp_metric_recorder *recorder,
-                        const bp_measured *measured, bp_error *error)
-{
-    *out = bp_metric_set_find(recorder->sets, measured->names, measured->count);
-    if (*out)
-        return BP_OK;
-    int64_t id = 1;
-    for (const bp_metric_set *set = recorder->sets; set; set = set->next)
-        if (set->id >= id)
-            id = set->id + 1;
-    const bp_status status =
-        bp_metric_set_add(&recorder->sets, id, measured->names, measured->count, error);
-    if (status == BP_OK)
-        *out = recorder->sets;
-    return status;
-}
-
 static bp_status wait_for_group(bp_metric_recorder *recorder, bp_error *error)
 {
     pthread_mutex_lock(&recorder->mutex);
@@ -295,6 +286,7 @@ static bp_status send_group(bp_metric_recorder *recorder, const bp_progress *pro
     recorder->filling = recorder->sent;
     bp_metric_page_clear(&recorder->filling->page);
     drop_lines(recorder->filling);
+    bp_metric_series_clear(&recorder->filling->rollups);
     recorder->sent = group;
     recorder->on_its_way = true; /* no group is: nobody else looks */
     recorder->sent_ns = bp_clock_monotonic_ns();
@@ -307,7 +299,8 @@ bp_status bp_metric_recorder_add(bp_metric_recorder *recorder, const bp_measured
 {
     bp_metric_point point = {
         .seq = recorder->seq + 1, .step = measured->step, .epoch = measured->epoch};
-    bp_status status = set_of(&point.set, recorder, measured, error);
+    bp_status status =
+        bp_metric_set_of(&point.set, &recorder->sets, measured->names, measured->count, error);
     if (status == BP_OK)
         status = summarize(recorder, measured, error);
     if (status != BP_OK)
@@ -328,6 +321,12 @@ bp_status bp_metric_recorder_add(bp_metric_recorder *recorder, const bp_measured
     status = bp_metric_page_add(&values, &recorder->filling->page, &point, error);
     if (status == BP_OK && measured->count > 0)
         memcpy(values, measured->values, measured->count * sizeof *values);
+    if (status == BP_OK) {
+        const bp_metric_page *page = &recorder->filling->page;
+        const bp_metric_span span = bp_metric_span_of(page, &page->points[page->point_count - 1]);
+        status = bp_metric_rollup_add(&recorder->rollup, &recorder->filling->rollups,
+                                      &recorder->sets, &span, error);
+    }
     return status;
 }
 
@@ -401,6 +400,7 @@ static void free_group(point_group *group)
     free(group->summary);
     drop_lines(group);
     bp_metric_page_done(&group->page);
+    bp_metric_series_done(&group->rollups);
     free(group);
 }
 
@@ -414,6 +414,7 @@ void bp_metric_recorder_free(bp_metric_recorder *recorder)
     free_group(recorder->filling);
     free_group(recorder->sent);
     bp_metric_page_done(&recorder->known);
+    bp_metric_rollup_done(&recorder->rollup);
     bp_metric_sets_free(recorder->sets);
     for (size_t i = 0; i < recorder->summary_count; i++)
         free(recorder->summary[i].name);

@@ -10,6 +10,7 @@
 
 #include "server/job/job_log.h"
 #include "server/job/progress_board.h"
+#include "server/store/metric_rollup.h"
 #include "server/store/metric_store.h"
 #include "server/store/store.h"
 

@@ -48,6 +48,29 @@ const bp_metric_set *bp_metric_set_find(const bp_metric_set *list, const char *c
     return NULL;
 }
 
+const bp_metric_set *bp_metric_set_with_id(const bp_metric_set *list, int64_t id)
+{
+    while (list && list->id != id)
+        list = list->next;
+    return list;
+}
+
+bp_status bp_metric_set_of(const bp_metric_set **out, bp_metric_set **list,
+                           const char *const *names, size_t count, bp_error *error)
+{
+    *out = bp_metric_set_find(*list, names, count);
+    if (*out)
+        return BP_OK;
+    int64_t id = 1;
+    for (const bp_metric_set *set = *list; set; set = set->next)
+        if (set->id >= id)
+            id = set->id + 1;
+    const bp_status status = bp_metric_set_add(list, id, names, count, error);
+    if (status == BP_OK)
+        *out = *list;
+    return status;
+}
+
 void bp_metric_sets_free(bp_metric_set *list)
 {
     while (list) {
@@ -112,4 +135,24 @@ void bp_metric_page_done(bp_metric_page *page)
     free(page->points);
     free(page->values);
     *page = (bp_metric_page){0};
+}
+
+void bp_metric_values_pack(unsigned char *out, const double *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        for (int byte = 0; byte < BP_METRIC_VALUE_BYTES; byte++)
+            *out++ = (unsigned char)(bits >> 8 * byte);
+    }
+}
+
+void bp_metric_values_unpack(double *out, const unsigned char *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bits = 0;
+        for (int byte = 0; byte < BP_METRIC_VALUE_BYTES; byte++)
+            bits |= (uint64_t)*bytes++ << 8 * byte;
+        memcpy(&out[i], &bits, sizeof bits);
+    }
 }

@@ -23,6 +23,10 @@ BP_CHECK_RESULT bp_status bp_metric_set_add(bp_metric_set **list, int64_t id,
 /* The set of exactly these names in this order, or NULL. */
 const bp_metric_set *bp_metric_set_find(const bp_metric_set *list, const char *const *names,
                                         size_t count);
+const bp_metric_set *bp_metric_set_with_id(const bp_metric_set *list, int64_t id); /* or NULL */
+/* As find, but puts one with the next id at the head of the list where it has none. BP_NO_MEMORY. */
+BP_CHECK_RESULT bp_status bp_metric_set_of(const bp_metric_set **out, bp_metric_set **list,
+                                           const char *const *names, size_t count, bp_error *error);
 void bp_metric_sets_free(bp_metric_set *list);
 
 typedef struct bp_metric_point {
@@ -48,5 +52,10 @@ BP_CHECK_RESULT bp_status bp_metric_page_add(double **out_values, bp_metric_page
 const double *bp_metric_page_values(const bp_metric_page *page, const bp_metric_point *point);
 void bp_metric_page_clear(bp_metric_page *page); /* keeps its memory, and the sets */
 void bp_metric_page_done(bp_metric_page *page);  /* releases all */
+
+/* Values as the database has them: the bits of float64, little-endian, so that NaN keeps its own. */
+enum { BP_METRIC_VALUE_BYTES = 8 };
+void bp_metric_values_pack(unsigned char *out, const double *values, size_t count);
+void bp_metric_values_unpack(double *out, const unsigned char *bytes, size_t count);
 
 #endif

@@ -6,26 +6,7 @@
 
 #include "schema/json/json_text.h"
 #include "server/store/database.h"
-
-enum { VALUE_BYTES = 8 };
-
-static void put_value(unsigned char *out, double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    for (int i = 0; i < VALUE_BYTES; i++)
-        out[i] = (unsigned char)(bits >> 8 * i);
-}
-
-static double get_value(const unsigned char *in)
-{
-    uint64_t bits = 0;
-    for (int i = 0; i < VALUE_BYTES; i++)
-        bits |= (uint64_t)in[i] << 8 * i;
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
+#include "server/store/metric_rollup.h"
 
 /* ---- sets of names ---- */
 
@@ -52,6 +33,18 @@ static bp_status write_set(sqlite3 *database, int64_t job, const bp_metric_set *
     }
     sqlite3_finalize(statement);
     free(text);
+    return status;
+}
+
+bp_status bp_metric_store_need_set(bp_metric_sets_written *written, sqlite3 *database, int64_t job,
+                                   const bp_metric_set *set, bp_error *error)
+{
+    for (size_t i = 0; i < written->count; i++)
+        if (written->set[i] == set)
+            return BP_OK;
+    const bp_status status = write_set(database, job, set, error);
+    if (status == BP_OK && written->count < sizeof written->set / sizeof *written->set)
+        written->set[written->count++] = set;
     return status;
 }
 
@@ -110,15 +103,15 @@ static bp_status write_point(sqlite3_stmt *statement, int64_t job, const bp_metr
                              const bp_metric_point *point, unsigned char *buffer, bp_error *error)
 {
     const double *values = bp_metric_page_values(page, point);
-    for (size_t i = 0; i < point->set->count; i++)
-        put_value(buffer + i * VALUE_BYTES, values[i]);
+    bp_metric_values_pack(buffer, values, point->set->count);
     sqlite3_bind_int64(statement, 1, job);
     sqlite3_bind_int64(statement, 2, (sqlite3_int64)point->seq);
     sqlite3_bind_int64(statement, 3, (sqlite3_int64)point->step);
     sqlite3_bind_int64(statement, 4, (sqlite3_int64)point->epoch);
     sqlite3_bind_int64(statement, 5, point->time_us);
     sqlite3_bind_int64(statement, 6, point->set->id);
-    sqlite3_bind_blob64(statement, 7, buffer, point->set->count * VALUE_BYTES, SQLITE_STATIC);
+    sqlite3_bind_blob64(statement, 7, buffer, point->set->count * BP_METRIC_VALUE_BYTES,
+                        SQLITE_STATIC);
     return bp_database_step_done(statement, error);
 }
 
@@ -131,7 +124,7 @@ bp_status bp_metric_store_append(sqlite3 *database, int64_t job, const bp_metric
     for (size_t i = 0; i < page->point_count; i++)
         if (page->points[i].set->count > most)
             most = page->points[i].set->count;
-    unsigned char *buffer = calloc(most, VALUE_BYTES);
+    unsigned char *buffer = calloc(most, BP_METRIC_VALUE_BYTES);
     if (!buffer)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
     sqlite3_stmt *statement = NULL;
@@ -140,25 +133,16 @@ bp_status bp_metric_store_append(sqlite3 *database, int64_t job, const bp_metric
         "INSERT INTO metrics (job_id, seq, step, epoch, time, set_id, \"values\") "
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         error);
-    const bp_metric_set *written = NULL;
+    bp_metric_sets_written written = {.count = 0};
     for (size_t i = 0; i < page->point_count && status == BP_OK; i++) {
         const bp_metric_point *point = &page->points[i];
-        if (point->set != written)
-            status = write_set(database, job, point->set, error);
-        written = point->set;
+        status = bp_metric_store_need_set(&written, database, job, point->set, error);
         if (status == BP_OK)
             status = write_point(statement, job, page, point, buffer, error);
     }
     sqlite3_finalize(statement);
     free(buffer);
     return status;
-}
-
-static const bp_metric_set *set_with_id(const bp_metric_set *list, int64_t id)
-{
-    while (list && list->id != id)
-        list = list->next;
-    return list;
 }
 
 static bp_status read_point(bp_metric_page *page, sqlite3_stmt *statement, bp_error *error)
@@ -168,17 +152,17 @@ static bp_status read_point(bp_metric_page *page, sqlite3_stmt *statement, bp_er
         .step = (uint64_t)sqlite3_column_int64(statement, 1),
         .epoch = (uint64_t)sqlite3_column_int64(statement, 2),
         .time_us = sqlite3_column_int64(statement, 3),
-        .set = set_with_id(page->sets, sqlite3_column_int64(statement, 4)),
+        .set = bp_metric_set_with_id(page->sets, sqlite3_column_int64(statement, 4)),
     };
     const unsigned char *bytes = sqlite3_column_blob(statement, 5);
     const size_t size = (size_t)sqlite3_column_bytes(statement, 5);
-    if (!point.set || size != point.set->count * VALUE_BYTES || (size > 0 && !bytes))
+    if (!point.set || size != point.set->count * BP_METRIC_VALUE_BYTES || (size > 0 && !bytes))
         return bp_error_set(error, BP_CORRUPT, NULL, "metric point %llu cannot be read",
                             (unsigned long long)point.seq);
     double *values = NULL;
     const bp_status status = bp_metric_page_add(&values, page, &point, error);
-    for (size_t i = 0; i < point.set->count && status == BP_OK; i++)
-        values[i] = get_value(bytes + i * VALUE_BYTES);
+    if (status == BP_OK)
+        bp_metric_values_unpack(values, bytes, point.set->count);
     return status;
 }
 
@@ -221,5 +205,41 @@ bp_status bp_metric_store_last(uint64_t *out, sqlite3 *database, int64_t job, bp
     else
         status = bp_database_error(database, code, "reading metrics", error);
     sqlite3_finalize(statement);
+    return status;
+}
+
+static bp_status delete_rows(sqlite3 *database, const char *sql, int64_t job, uint64_t from,
+                             int level, bp_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bp_status status = bp_database_prepare(&statement, database, sql, error);
+    if (status != BP_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, job);
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)from);
+    if (level > 0)
+        sqlite3_bind_int64(statement, 3, level);
+    status = bp_database_step_done(statement, error);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+bp_status bp_metric_store_truncate(sqlite3 *database, int64_t job, uint64_t seq, bp_error *error)
+{
+    uint64_t last = 0;
+    bp_status status = bp_metric_store_last(&last, database, job, error);
+    if (status != BP_OK || seq >= last)
+        return status;
+    status = delete_rows(database, "DELETE FROM metrics WHERE job_id = ?1 AND seq > ?2", job, seq,
+                         0, error);
+    for (int level = 1; status == BP_OK && level <= BP_ROLLUP_LEVELS; level++) {
+        const uint64_t width = bp_rollup_width(level);
+        if (width > last)
+            break;
+        status = delete_rows(database,
+                             "DELETE FROM metric_rollups "
+                             "WHERE job_id = ?1 AND bucket >= ?2 AND level = ?3",
+                             job, seq / width, level, error);
+    }
     return status;
 }

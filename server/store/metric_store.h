@@ -11,6 +11,16 @@
 BP_CHECK_RESULT bp_status bp_metric_store_append(sqlite3 *database, int64_t job,
                                                  const bp_metric_page *page, bp_error *error);
 
+/* For writers of rows that refer to a set: writes it where this has not been done since *written was
+ * zeroed, in this transaction, and the job does not have it. On the store thread. */
+typedef struct bp_metric_sets_written {
+    size_t count;
+    const bp_metric_set *set[16]; /* those beyond are written again, which changes nothing */
+} bp_metric_sets_written;
+BP_CHECK_RESULT bp_status bp_metric_store_need_set(bp_metric_sets_written *written,
+                                                   sqlite3 *database, int64_t job,
+                                                   const bp_metric_set *set, bp_error *error);
+
 /* The sets that a job has, as a list that the caller owns. A reader's. BP_CORRUPT. */
 BP_CHECK_RESULT bp_status bp_metric_store_read_sets(bp_metric_set **out, sqlite3 *database,
                                                     int64_t job, bp_error *error);
@@ -23,5 +33,10 @@ BP_CHECK_RESULT bp_status bp_metric_store_read(bp_metric_page *page, sqlite3 *da
 /* The largest seq of a job; 0: no points. */
 BP_CHECK_RESULT bp_status bp_metric_store_last(uint64_t *out, sqlite3 *database, int64_t job,
                                                bp_error *error);
+
+/* On the store thread. Deletes the points of a job beyond `seq` and the roll-ups that cover any of them,
+ * so that a run which begins behind `seq` writes them anew. Sets stay. */
+BP_CHECK_RESULT bp_status bp_metric_store_truncate(sqlite3 *database, int64_t job, uint64_t seq,
+                                                   bp_error *error);
 
 #endif

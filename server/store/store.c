@@ -331,6 +331,20 @@ bp_status bp_store_reader(sqlite3 **out, bp_store *store, bp_error *error)
     return BP_OK;
 }
 
+bp_status bp_store_begin_reading(sqlite3 **out, bp_store *store, bp_error *error)
+{
+    const bp_status status = bp_store_reader(out, store, error);
+    if (status != BP_OK)
+        return status;
+    const int code = sqlite3_exec(*out, "BEGIN", NULL, NULL, NULL);
+    return code == SQLITE_OK ? BP_OK : bp_database_error(*out, code, "reading", error);
+}
+
+void bp_store_end_reading(sqlite3 *database)
+{
+    sqlite3_exec(database, "COMMIT", NULL, NULL, NULL);
+}
+
 const char *bp_store_directory(const bp_store *store)
 {
     return store->directory;

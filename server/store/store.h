@@ -40,6 +40,11 @@ BP_CHECK_RESULT bp_status bp_store_write_wait(bp_store *store, bp_write *write, 
  * Keep read transactions short: reset every statement before returning to the event loop. */
 BP_CHECK_RESULT bp_status bp_store_reader(sqlite3 **out, bp_store *store, bp_error *error);
 
+/* That connection with a transaction begun: all that is read until the end is of one moment. End it only
+ * where the beginning succeeded. */
+BP_CHECK_RESULT bp_status bp_store_begin_reading(sqlite3 **out, bp_store *store, bp_error *error);
+void bp_store_end_reading(sqlite3 *database);
+
 const char *bp_store_directory(const bp_store *store);
 
 /* Applies what waits, checkpoints the log, closes all connections, releases the lock. All other users

@@ -58,8 +58,10 @@ static bp_status open_parts(daemon_parts *parts, const bp_options *options, bp_i
                                       .parameter_count = options->max_parameters,
                                       .layer_count = (size_t)options->max_layers,
                                       .thread_count = (size_t)options->job_threads};
-    const bp_jobs_options jobs_options = {
-        .worker_count = (size_t)options->workers, .isa = isa, .limits = job_limits};
+    const bp_jobs_options jobs_options = {.worker_count = (size_t)options->workers,
+                                          .isa = isa,
+                                          .limits = job_limits,
+                                          .restart_limit = options->restart_limit};
     bp_status status = bp_store_open(&parts->store, options->data, error);
     if (status == BP_OK)
         status = bp_datasets_open(&parts->datasets, parts->store, &dataset_limits, error);

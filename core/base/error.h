@@ -19,6 +19,7 @@
     X(NOT_FINITE, "a value is not finite")                                                         \
     X(NOT_FOUND, "not found")                                                                      \
     X(CONFLICT, "conflict with the present state")                                                 \
+    X(STALE, "changed since it was read")                                                          \
     X(UNSUPPORTED, "not supported")                                                                \
     X(INPUT_OUTPUT, "input or output failed")                                                      \
     X(STORAGE_FULL, "no space left")                                                               \

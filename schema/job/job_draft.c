@@ -18,7 +18,7 @@ const char *const bp_task_names[] = {"classification", "regression", NULL};
 const char *const bp_dtype_names[] = {"float32", "float64", NULL};
 
 static const bp_word_list tasks = {bp_task_names}, dtypes = {bp_dtype_names};
-static const bp_count_range priorities = {-1000000, 1000000};
+static const bp_count_range priorities = {-BP_PRIORITY_LIMIT, BP_PRIORITY_LIMIT};
 static const bp_count_range from_zero = {0, BP_JSON_INTEGER_MAXIMUM};
 static const bp_count_range from_one = {1, BP_JSON_INTEGER_MAXIMUM};
 static const bp_real_range fractions = {0, 1, true, true};

@@ -7,6 +7,8 @@
 #include "core/regularizer/regularizer.h"
 #include "schema/json/reader.h"
 
+enum { BP_PRIORITY_LIMIT = 1000000 }; /* either way */
+
 typedef struct bp_part_draft {
     bp_given_json json; /* given at all */
     bp_given_real fraction;

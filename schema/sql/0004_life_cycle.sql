@@ -17,16 +17,20 @@ CREATE TABLE job_events (
 INSERT INTO job_events (job_id, ordinal, time, after_seq, type, data)
 SELECT t.job_id, t.ordinal + 1, t.time,
        (SELECT coalesce(max(m.seq), 0) FROM metrics m WHERE m.job_id = t.job_id AND m.time <= t.time),
-       'state', json_object('from', t.from_state, 'to', t.to_state, 'reason', t.reason)
+       'state', json_object('from', t.from_state, 'to', t.to_state, 'reason',
+                            coalesce(t.reason, iif(t.to_state = 'running', 'started', 'completed')))
 FROM job_transitions t;
 
 DROP TABLE job_transitions;
 
 -- ---- jobs ----
 
+UPDATE jobs SET reason = iif(state = 'running', 'started', 'completed') WHERE reason IS NULL;
+
 ALTER TABLE jobs ADD COLUMN stalled_restarts INTEGER NOT NULL DEFAULT 0; -- since the last checkpoint
 ALTER TABLE jobs ADD COLUMN fingerprint TEXT; -- of the numerics of the last run; NULL: none yet
 ALTER TABLE jobs ADD COLUMN verifies INTEGER REFERENCES jobs (id) ON DELETE CASCADE; -- retrains that job
+ALTER TABLE jobs ADD COLUMN metrics_same INTEGER CHECK (metrics_same IN (0, 1)); -- as that job's; when done
 ALTER TABLE jobs ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1)); -- being swept
 ALTER TABLE jobs ADD COLUMN revision INTEGER NOT NULL DEFAULT 1; -- of what can be changed: the ETag
 ALTER TABLE jobs ADD COLUMN weights_sha256 TEXT; -- of a succeeded job's final weights

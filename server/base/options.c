@@ -78,6 +78,8 @@ static const option options[] = {
      "what all running jobs may need together; a job that needs more is refused"},
     {"job-threads", "BACKPROPD_JOB_THREADS", "N", OPTION_COUNT, AT(job_threads), "64", NULL, 1, MOST_THREADS, NULL, NULL,
      "most threads that one job may ask for"},
+    {"restart-limit", "BACKPROPD_RESTART_LIMIT", "N", OPTION_COUNT, AT(restart_limit), "100", NULL, 0, 1000000, NULL, NULL,
+     "restarts of a job without a new checkpoint in between, after which it fails"},
     {"max-parameters", "BACKPROPD_MAX_PARAMETERS", "N", OPTION_COUNT, AT(max_parameters), "1000000000", NULL, 1, UINT64_MAX, NULL, NULL,
      "most parameters of a network"},
     {"max-layers", "BACKPROPD_MAX_LAYERS", "N", OPTION_COUNT, AT(max_layers), "256", NULL, 1, 256, NULL, NULL,

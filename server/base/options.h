@@ -17,7 +17,7 @@ typedef struct bp_options {
     const char *listen;            /* as written */
     char address[BP_ADDRESS_SIZE]; /* of listen, without brackets */
     uint16_t port;                 /* of listen; 0: a free one */
-    uint64_t workers, memory_limit_bytes, job_threads;
+    uint64_t workers, memory_limit_bytes, job_threads, restart_limit;
     uint64_t max_parameters, max_layers, max_columns;
     uint64_t max_upload_bytes, max_body_bytes, max_predict_bytes, max_predict_rows;
     uint64_t http_threads, connections, deadline_s, model_cache_bytes;

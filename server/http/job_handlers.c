@@ -5,6 +5,7 @@
 #include "schema/json/json_text.h"
 #include "server/base/sha256.h"
 #include "server/http/handlers.h"
+#include "server/http/job_answer.h"
 #include "server/http/metrics_csv.h"
 #include "server/http/problem.h"
 #include "server/http/url_text.h"
@@ -24,10 +25,11 @@ static void answer_submitted(bp_request *request)
     bp_error error = {.status = BP_OK};
     if (bp_jobs_document_json(&document, request->services->jobs, request->result_id, &error) !=
         BP_OK) {
-        bp_answer_error_as(request, 500, &error);
+        /* Not found: it was submitted with this key before, and deleted since. */
+        bp_answer_error_as(request, error.status == BP_NOT_FOUND ? 404 : 500, &error);
         return;
     }
-    bp_answer_json(request, 201, document);
+    bp_answer_job(request, 201, document);
     char location[64];
     snprintf(location, sizeof location, "/api/v1/jobs/%lld", (long long)request->result_id);
     bp_answer_header(request, "Location", location);
@@ -173,34 +175,9 @@ void bp_handle_job_list(bp_request *request)
     bp_answer_read(request, status, document, &error);
 }
 
-static void answer_job(bp_request *request, int64_t id, unsigned status)
-{
-    json_t *document = NULL;
-    bp_error error = {.status = BP_OK};
-    if (bp_jobs_document_json(&document, request->services->jobs, id, &error) == BP_OK)
-        bp_answer_json(request, status, document);
-    else
-        bp_answer_error(request, &error);
-}
-
 void bp_handle_job(bp_request *request)
 {
-    answer_job(request, (int64_t)bp_request_number(request, 0), 200);
-}
-
-static void answer_cancelled(bp_request *request)
-{
-    if (request->result_status == BP_OK)
-        answer_job(request, (int64_t)bp_request_number(request, 0), 202);
-    else
-        bp_answer_error(request, &request->result_error);
-}
-
-void bp_handle_job_cancel(bp_request *request)
-{
-    bp_request_await(request, answer_cancelled, false);
-    bp_jobs_cancel(request->services->jobs, (int64_t)bp_request_number(request, 0),
-                   bp_request_reply, request);
+    bp_answer_job_of(request, 200, (int64_t)bp_request_number(request, 0));
 }
 
 /* ---- metrics ---- */

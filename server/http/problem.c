@@ -24,6 +24,8 @@ unsigned bp_problem_status(bp_status status)
         return 404;
     case BP_CONFLICT:
         return 409;
+    case BP_STALE:
+        return 412;
     case BP_NO_MEMORY:
     case BP_CANCELLED:
         return 503;

@@ -13,6 +13,7 @@
     X(404, "not-found", "Not found")                                                               \
     X(405, "method-not-allowed", "Method not allowed")                                             \
     X(409, "conflict", "Conflict")                                                                 \
+    X(412, "precondition-failed", "Precondition failed")                                           \
     X(413, "too-large", "Content too large")                                                       \
     X(415, "unsupported-media-type", "Unsupported media type")                                     \
     X(421, "misdirected-request", "Misdirected request")                                           \

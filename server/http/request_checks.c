@@ -115,6 +115,52 @@ bp_refusal bp_check_origin(const bp_headers *headers)
     return (bp_refusal){403, "pages of another origin may not write here", false};
 }
 
+/* A quoted number, without leading zeros, of at most 2^53. */
+static bool parse_number_tag(int64_t *out, const char *text, size_t length)
+{
+    if (length == 0 || length > 16 || text[0] == '0')
+        return false;
+    int64_t number = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        number = 10 * number + (text[i] - '0');
+    }
+    *out = number;
+    return true;
+}
+
+bool bp_if_match_parse(size_t *out_count, int64_t *out_numbers, size_t room,
+                       const bp_header *header)
+{
+    if (header->count != 1)
+        return false;
+    const char *at = header->value;
+    size_t count = 0, tags = 0;
+    for (;;) {
+        at += strspn(at, " \t,");
+        if (!*at)
+            break;
+        const bool weak = strncmp(at, "W/", 2) == 0;
+        at += weak ? 2 : 0;
+        if (*at != '"')
+            return false;
+        const char *end = strchr(at + 1, '"');
+        if (!end || !strchr(" \t,", end[1]))
+            return false;
+        int64_t number;
+        if (!weak && parse_number_tag(&number, at + 1, (size_t)(end - at - 1))) {
+            if (count == room)
+                return false;
+            out_numbers[count++] = number;
+        }
+        tags++;
+        at = end + 1;
+    }
+    *out_count = count;
+    return tags > 0;
+}
+
 bool bp_is_json_type(const char *content_type)
 {
     static const char wanted[] = "application/json";

@@ -16,6 +16,7 @@
     X(content_type, "Content-Type")                                                                \
     X(origin, "Origin")                                                                            \
     X(expect, "Expect")                                                                            \
+    X(if_match, "If-Match")                                                                        \
     X(if_none_match, "If-None-Match")                                                              \
     X(idempotency_key, "Idempotency-Key")                                                          \
     X(accept, "Accept")
@@ -54,6 +55,12 @@ bp_refusal bp_check_framing(uint64_t *out_length, const bp_headers *headers);
 /* Host (absent only in HTTP/1.0) and, for writes, Origin. */
 bp_refusal bp_check_host(const bp_headers *headers, const bp_host_rule *rule, bool old_version);
 bp_refusal bp_check_origin(const bp_headers *headers);
+
+/* Reads If-Match against entity tags that are whole numbers in quotes: ours. Other tags, weak ones
+ * included, match nothing and are left out. absent or "*" is not a list. False: no list of entity tags,
+ * more than one header, or more tags of ours than there is room for. */
+bool bp_if_match_parse(size_t *out_count, int64_t *out_numbers, size_t room,
+                       const bp_header *header);
 
 /* Is it application/json (with or without parameters)? */
 bool bp_is_json_type(const char *content_type);

@@ -21,7 +21,7 @@ static const bp_route routes[] = {
 
 enum { ROUTE_COUNT = sizeof routes / sizeof routes[0], SEGMENT_LIMIT = 8 };
 
-static const char *const method_names[BP_METHOD_COUNT] = {"GET", "PUT", "POST", "DELETE"};
+static const char *const method_names[BP_METHOD_COUNT] = {"GET", "PUT", "POST", "PATCH", "DELETE"};
 
 size_t bp_route_count(void)
 {

@@ -7,8 +7,14 @@
 
 typedef struct bp_request bp_request;
 
-typedef enum bp_method { BP_METHOD_GET, BP_METHOD_PUT, BP_METHOD_POST, BP_METHOD_DELETE } bp_method;
-enum { BP_METHOD_COUNT = 4 };
+typedef enum bp_method {
+    BP_METHOD_GET,
+    BP_METHOD_PUT,
+    BP_METHOD_POST,
+    BP_METHOD_PATCH,
+    BP_METHOD_DELETE
+} bp_method;
+enum { BP_METHOD_COUNT = 5 };
 
 /* What a token must be allowed, from least to most. */
 typedef enum bp_scope { BP_SCOPE_READ, BP_SCOPE_PREDICT, BP_SCOPE_TRAIN, BP_SCOPE_ADMIN } bp_scope;

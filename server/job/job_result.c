@@ -51,6 +51,7 @@ bp_status bp_job_result_create(bp_job_result **out, const bp_job_spec *spec, int
         bp_job_result_free(result);
         return status;
     }
+    bp_weights_sha256(result->weights_sha256, result->tensors, result->tensor_count);
     *out = result;
     return BP_OK;
 }

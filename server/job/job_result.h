@@ -11,7 +11,8 @@ typedef struct bp_job_result {
     bp_model_info *info;
     size_t tensor_count;
     bp_stored_tensor *tensors; /* data owned */
-    char *metrics;             /* JSON text */
+    char weights_sha256[BP_SHA256_TEXT_SIZE];
+    char *metrics; /* JSON text */
     bp_progress progress;
 } bp_job_result;
 

@@ -1,4 +1,5 @@
-/* The jobs module from outside: opening, commands from other threads, stopping. Commands travel in one
+/* The jobs module from outside: opening, submitting, watching, stopping; job_commands.c has what is asked
+ * of jobs that are there. Commands travel in one
  * mailbox to the main thread. It is unbounded, because the store thread sends to it too and must never
  * wait for the main thread, which waits for the store thread when its mailbox is full; what it holds is
  * bounded by its senders: a command for each open request, a few for each run. */
@@ -42,11 +43,6 @@ void bp_jobs_close_inbox(bp_jobs *jobs)
     jobs->closed = true;
     bp_mailbox_close(jobs->inbox);
     run_commands(jobs);
-}
-
-static bp_status refuse_stopping(bp_error *error)
-{
-    return bp_error_set(error, BP_CANCELLED, NULL, "the daemon is stopping");
 }
 
 /* ---- news of runs ---- */
@@ -155,13 +151,14 @@ static bp_status apply_submit(bp_write *write, sqlite3 *database, bp_error *erro
     return bp_job_store_insert(&self->id, &self->known, database, &job, error);
 }
 
-/* Adds a queued job to the table, unless a command for it came first and found it on the disk. */
-static bp_job_entry *adopt(bp_jobs *jobs, int64_t id, int64_t priority, uint64_t memory_bytes)
+bp_job_entry *bp_jobs_adopt(bp_jobs *jobs, int64_t id, bp_job_state state, int64_t priority,
+                            uint64_t memory_bytes, int64_t verifies)
 {
     bp_job_entry *entry = bp_job_table_find(&jobs->table, id);
     if (entry)
         return entry;
-    entry = bp_job_table_add(&jobs->table, id);
+    if (bp_job_queue_reserve(&jobs->queue, jobs->table.count + 1))
+        entry = bp_job_table_add(&jobs->table, id);
     if (!entry) {
         bp_log(BP_LOG_ERROR, "no memory to queue a job; it stays on the disk", "job=%lld",
                (long long)id);
@@ -169,14 +166,16 @@ static bp_job_entry *adopt(bp_jobs *jobs, int64_t id, int64_t priority, uint64_t
     }
     entry->priority = priority;
     entry->memory_bytes = memory_bytes;
-    entry->state = BP_JOB_QUEUED;
+    entry->verifies = verifies;
+    bp_scheduler_adopt(jobs, entry, state);
     return entry;
 }
 
 static void take_submit(bp_jobs *jobs, bp_command *command)
 {
     submit *self = (submit *)((char *)command - offsetof(submit, command));
-    if (!jobs->closed && adopt(jobs, self->id, self->priority, self->memory_bytes))
+    if (!jobs->closed &&
+        bp_jobs_adopt(jobs, self->id, BP_JOB_QUEUED, self->priority, self->memory_bytes, 0))
         bp_scheduler_start_jobs(jobs);
     free_submit(self);
 }
@@ -222,97 +221,6 @@ void bp_jobs_submit(bp_jobs *jobs, bp_job_submission *submission, bp_job_reply *
     reply(context, 0, bp_error_set(&error, BP_NO_MEMORY, NULL, "no memory for the job"), &error);
 }
 
-/* ---- cancelling ---- */
-
-typedef struct cancel {
-    bp_command command; /* first */
-    int64_t id;
-    bp_cancel_waiter *waiter;
-} cancel;
-
-static void answer_cancel(bp_cancel_waiter *waiter, int64_t id, bp_status status,
-                          const bp_error *error)
-{
-    waiter->reply(waiter->context, status == BP_OK ? id : 0, status, error);
-    free(waiter);
-}
-
-/* What the disk says of a job that is not in the table: finished, or submitted a moment ago, in which
- * case it is put there (*out_entry). */
-static bp_status look_up(bp_job_entry **out_entry, bp_jobs *jobs, int64_t id, bp_error *error)
-{
-    sqlite3 *database = NULL;
-    sqlite3_stmt *statement = NULL;
-    bp_status status = bp_store_reader(&database, jobs->store, error);
-    if (status == BP_OK)
-        status = bp_database_prepare(&statement, database,
-                                     "SELECT state, priority, memory_bytes FROM jobs WHERE id = ?1",
-                                     error);
-    if (status != BP_OK)
-        return status;
-    sqlite3_bind_int64(statement, 1, id);
-    const int code = sqlite3_step(statement);
-    bp_job_state state;
-    *out_entry = NULL;
-    if (code == SQLITE_DONE) {
-        status = bp_error_set(error, BP_NOT_FOUND, NULL, "there is no job %lld", (long long)id);
-    } else if (code != SQLITE_ROW) {
-        status = bp_database_error(database, code, "reading a job", error);
-    } else if (!bp_job_state_find(&state, (const char *)sqlite3_column_text(statement, 0))) {
-        status = bp_error_set(error, BP_CORRUPT, NULL, "the job's state is unknown");
-    } else if (!bp_job_state_is_finished(state)) {
-        *out_entry = adopt(jobs, id, sqlite3_column_int64(statement, 1),
-                           (uint64_t)sqlite3_column_int64(statement, 2));
-        if (!*out_entry)
-            status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory");
-    } else if (state != BP_JOB_CANCELLED) {
-        status = bp_error_set(error, BP_CONFLICT, NULL, "the job is %s already",
-                              bp_job_state_text(state));
-    }
-    sqlite3_finalize(statement);
-    return status;
-}
-
-static void take_cancel(bp_jobs *jobs, bp_command *command)
-{
-    cancel *self = (cancel *)command;
-    bp_error error = {.status = BP_OK};
-    bp_job_entry *entry = bp_job_table_find(&jobs->table, self->id);
-    bp_status status = BP_OK;
-    if (jobs->closed)
-        status = refuse_stopping(&error);
-    else if (!entry)
-        status = look_up(&entry, jobs, self->id, &error);
-    if (status != BP_OK || !entry) {
-        answer_cancel(self->waiter, self->id, status, &error);
-    } else {
-        self->waiter->next = entry->cancels;
-        entry->cancels = self->waiter;
-        bp_scheduler_advance(jobs, entry);
-    }
-    free(self);
-}
-
-void bp_jobs_cancel(bp_jobs *jobs, int64_t id, bp_job_reply *reply, void *context)
-{
-    bp_error error = {.status = BP_OK};
-    cancel *self = calloc(1, sizeof *self);
-    bp_cancel_waiter *waiter = calloc(1, sizeof *waiter);
-    bp_status status = BP_OK;
-    if (!self || !waiter) {
-        status = bp_error_set(&error, BP_NO_MEMORY, NULL, "no memory");
-    } else {
-        *waiter = (bp_cancel_waiter){.reply = reply, .context = context};
-        *self = (cancel){.command.run = take_cancel, .id = id, .waiter = waiter};
-        if (bp_jobs_post(jobs, &self->command))
-            return;
-        status = refuse_stopping(&error);
-    }
-    free(self);
-    free(waiter);
-    reply(context, 0, status, &error);
-}
-
 /* ---- watching ---- */
 
 typedef struct watch_command {
@@ -356,42 +264,62 @@ void bp_jobs_watch(bp_jobs *jobs, int64_t id, uint64_t after, uint64_t timeout_m
 
 /* ---- opening ---- */
 
-typedef struct recover_write {
-    bp_write write; /* first */
-    int64_t id;
-    bp_job_state from;
-} recover_write;
+/* What the table needs to know of a job; the order is known to adopt_row. */
+#define ENTRY_COLUMNS                                                                              \
+    "SELECT j.id, j.state, j.reason, j.priority, j.memory_bytes, j.verifies, "                     \
+    "j.stalled_restarts, (SELECT coalesce(max(seq), 0) FROM metrics m WHERE m.job_id = j.id), "    \
+    "EXISTS (SELECT 1 FROM job_events e WHERE e.job_id = j.id AND e.type = 'state' AND "           \
+    "json_extract(e.data, '$.reason') = 'resumed'), "                                              \
+    "EXISTS (SELECT 1 FROM job_events e WHERE e.job_id = j.id AND e.type = 'state' AND "           \
+    "json_extract(e.data, '$.reason') = 'retried') FROM jobs j "
 
-static bp_status apply_recover(bp_write *write, sqlite3 *database, bp_error *error)
+static bp_status adopt_row(bp_job_entry **out, bp_jobs *jobs, sqlite3_stmt *row, bp_error *error)
 {
-    const recover_write *self = (const recover_write *)write;
-    const bool stopping = self->from == BP_JOB_STOPPING;
-    const bp_transition transition = {
-        .id = self->id,
-        .from = bp_job_state_text(self->from),
-        .to = bp_job_state_text(stopping ? BP_JOB_CANCELLED : BP_JOB_QUEUED),
-        .reason = stopping ? "cancelled" : "daemon_died",
-        .now_us = bp_clock_now_us(),
-        .finishes = stopping,
-        .counts_restart = !stopping,
-    };
-    return bp_job_store_move(database, &transition, error);
+    bp_job_state state;
+    const int64_t id = sqlite3_column_int64(row, 0);
+    const char *reason = (const char *)sqlite3_column_text(row, 2);
+    if (!bp_job_state_find(&state, (const char *)sqlite3_column_text(row, 1)))
+        return bp_error_set(error, BP_CORRUPT, NULL, "the state of job %lld is unknown",
+                            (long long)id);
+    bp_job_entry *entry =
+        bp_jobs_adopt(jobs, id, state, sqlite3_column_int64(row, 3),
+                      (uint64_t)sqlite3_column_int64(row, 4), sqlite3_column_int64(row, 5));
+    if (!entry)
+        return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for the queue");
+    entry->stops_for = reason && strcmp(reason, "paused") == 0 ? BP_JOB_PAUSED : BP_JOB_CANCELLED;
+    entry->stalled_restarts = (uint64_t)sqlite3_column_int64(row, 6);
+    entry->point_count = (uint64_t)sqlite3_column_int64(row, 7);
+    entry->resumed = sqlite3_column_int(row, 8) != 0;
+    entry->retried = sqlite3_column_int(row, 9) != 0;
+    *out = entry;
+    return BP_OK;
 }
 
-/* Before the loop runs: nobody waits for this thread yet, so it may wait for the store. */
-static bp_status recover(bp_jobs *jobs, bp_job_entry *entry, bp_error *error)
+bp_status bp_jobs_find_entry(bp_job_entry **out, bp_jobs *jobs, int64_t id, bp_error *error)
 {
-    recover_write write = {.write.apply = apply_recover, .id = entry->id, .from = entry->state};
-    const bp_status status = bp_store_write_wait(jobs->store, &write.write, error);
-    if (status != BP_OK)
-        return status;
-    bp_log(BP_LOG_WARNING, "a job was running when the daemon died", "job=%lld",
-           (long long)entry->id);
-    if (entry->state == BP_JOB_STOPPING)
-        bp_job_table_remove(&jobs->table, entry->id);
-    else
-        entry->state = BP_JOB_QUEUED;
-    return BP_OK;
+    bp_job_entry *entry = bp_job_table_find(&jobs->table, id);
+    sqlite3 *database = NULL;
+    sqlite3_stmt *statement = NULL;
+    bp_status status = BP_OK;
+    if (!entry)
+        status = bp_store_reader(&database, jobs->store, error);
+    if (!entry && status == BP_OK)
+        status = bp_database_prepare(&statement, database,
+                                     ENTRY_COLUMNS "WHERE j.id = ?1 AND j.deleted = 0", error);
+    if (!entry && status == BP_OK) {
+        sqlite3_bind_int64(statement, 1, id);
+        const int code = sqlite3_step(statement);
+        if (code == SQLITE_ROW)
+            status = adopt_row(&entry, jobs, statement, error);
+        else if (code == SQLITE_DONE)
+            status = bp_error_set(error, BP_NOT_FOUND, NULL, "there is no job %lld", (long long)id);
+        else
+            status = bp_database_error(database, code, "reading a job", error);
+        sqlite3_finalize(statement);
+    }
+    if (status == BP_OK)
+        *out = entry;
+    return status;
 }
 
 static bp_status read_unfinished(bp_jobs *jobs, bp_error *error)
@@ -400,30 +328,23 @@ static bp_status read_unfinished(bp_jobs *jobs, bp_error *error)
     sqlite3_stmt *statement = NULL;
     bp_status status = bp_store_reader(&database, jobs->store, error);
     if (status == BP_OK)
-        status = bp_database_prepare(
-            &statement, database,
-            "SELECT j.id, j.state, j.priority, j.memory_bytes, "
-            "(SELECT coalesce(max(seq), 0) FROM metrics m WHERE m.job_id = j.id) FROM jobs j "
-            "WHERE j.state IN ('queued', 'running', 'stopping') ORDER BY j.id",
-            error);
+        status = bp_database_prepare(&statement, database,
+                                     ENTRY_COLUMNS
+                                     "WHERE j.state IN ('queued', 'running', 'stopping', 'paused') "
+                                     "ORDER BY j.id",
+                                     error);
     int code = SQLITE_DONE;
-    while (status == BP_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        bp_job_entry *entry =
-            adopt(jobs, sqlite3_column_int64(statement, 0), sqlite3_column_int64(statement, 2),
-                  (uint64_t)sqlite3_column_int64(statement, 3));
-        if (!entry)
-            status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for the queue");
-        else if (!bp_job_state_find(&entry->state, (const char *)sqlite3_column_text(statement, 1)))
-            status = bp_error_set(error, BP_CORRUPT, NULL, "the state of a job is unknown");
-        else
-            entry->point_count = (uint64_t)sqlite3_column_int64(statement, 4);
-    }
+    bp_job_entry *entry = NULL;
+    while (status == BP_OK && (code = sqlite3_step(statement)) == SQLITE_ROW)
+        status = adopt_row(&entry, jobs, statement, error);
     if (status == BP_OK && code != SQLITE_DONE)
         status = bp_database_error(database, code, "reading jobs", error);
     sqlite3_finalize(statement);
-    for (size_t i = jobs->table.count; i-- > 0 && status == BP_OK;)
-        if (jobs->table.entries[i]->state != BP_JOB_QUEUED)
-            status = recover(jobs, jobs->table.entries[i], error);
+    for (size_t i = jobs->table.count; i-- > 0 && status == BP_OK;) {
+        entry = jobs->table.entries[i];
+        if (entry->state == BP_JOB_RUNNING || entry->state == BP_JOB_STOPPING)
+            status = bp_scheduler_recover(jobs, entry, error);
+    }
     return status;
 }
 
@@ -438,6 +359,8 @@ bp_status bp_jobs_open(bp_jobs **out, uv_loop_t *loop, bp_store *store, bp_datas
     jobs->datasets = datasets;
     jobs->options = *options;
     bp_status status = bp_mailbox_create(&jobs->inbox, SIZE_MAX, wake_loop, jobs, error);
+    if (status == BP_OK)
+        status = bp_queue_board_create(&jobs->queue_board, error);
     if (status == BP_OK)
         status = bp_watchers_create(&jobs->watchers, loop, error);
     if (status == BP_OK)
@@ -496,6 +419,8 @@ void bp_jobs_free(bp_jobs *jobs)
         uv_run(jobs->loop, UV_RUN_ONCE);
     bp_progress_board_free(jobs->run_services.board);
     bp_mailbox_free(jobs->inbox);
+    bp_queue_board_free(jobs->queue_board);
+    bp_job_queue_done(&jobs->queue);
     bp_job_table_done(&jobs->table);
     free(jobs);
 }

@@ -1,16 +1,13 @@
 /* Jobs: their states, the queue and the trainer threads. The main thread owns the job table and is
- * the only one that changes a state; others send commands and read committed rows.
- *
- *   queued → running → succeeded | failed | cancelled
- *   running → stopping → cancelled          (cancel waits for the trainer to notice)
- *   running → queued                        (daemon stopped or died; the latter counts a restart)
- */
+ * the only one that changes a state (scheduler.c draws them); others send commands and read committed
+ * rows. */
 #ifndef BP_SERVER_JOB_JOBS_H
 #define BP_SERVER_JOB_JOBS_H
 
 #include <uv.h>
 
 #include "server/dataset/datasets.h"
+#include "server/store/job_store.h"
 #include "server/store/store.h"
 
 /* name as shown, finished? */
@@ -18,6 +15,7 @@
     X(QUEUED, "queued", false)                                                                     \
     X(RUNNING, "running", false)                                                                   \
     X(STOPPING, "stopping", false)                                                                 \
+    X(PAUSED, "paused", false)                                                                     \
     X(SUCCEEDED, "succeeded", true)                                                                \
     X(FAILED, "failed", true)                                                                      \
     X(CANCELLED, "cancelled", true)
@@ -34,6 +32,9 @@ typedef struct bp_jobs_options {
     size_t worker_count; /* jobs that run at the same time */
     bp_isa isa;
     bp_job_limits limits;
+    /* Restarts without a new checkpoint in between: a job fails that was running when the daemon died
+     * once more. */
+    uint64_t restart_limit;
 } bp_jobs_options;
 
 /* On the main thread: reads unfinished jobs from the store (those that were running go back to queued).
@@ -66,8 +67,37 @@ BP_CHECK_RESULT bp_status bp_jobs_find_submitted(int64_t *out_id, bp_jobs *jobs,
                                                  const char *route, const char *body_sha256,
                                                  bp_error *error);
 
-/* Any thread; idempotent. BP_NOT_FOUND, BP_CONFLICT (finished otherwise). */
-void bp_jobs_cancel(bp_jobs *jobs, int64_t id, bp_job_reply *reply, void *context);
+/* name, as in the path, past participle for refusals */
+#define BP_JOB_ACTION_LIST(X)                                                                      \
+    X(PAUSE, "pause", "paused")                                                                    \
+    X(RESUME, "resume", "resumed")                                                                 \
+    X(CANCEL, "cancel", "cancelled")                                                               \
+    X(RETRY, "retry", "retried")
+
+typedef enum bp_job_action {
+#define BP_JOB_ACTION_ENUM(name, text, participle) BP_JOB_##name,
+    BP_JOB_ACTION_LIST(BP_JOB_ACTION_ENUM)
+#undef BP_JOB_ACTION_ENUM
+} bp_job_action;
+
+/* Answered when what it leads to is on the disk: for a running job that is the state stopping. Idempotent:
+ * what was asked for and still holds is not done again. BP_NOT_FOUND; BP_CONFLICT (impossible in the job's
+ * state, which the message names; for a retry also a data set that has gone). Any thread. */
+void bp_jobs_act(bp_jobs *jobs, int64_t id, bp_job_action action, bp_job_reply *reply,
+                 void *context);
+
+/* Trains a succeeded job again, as another job that makes no model; replies with its id. One that is under
+ * way already is not doubled. BP_NOT_FOUND, BP_CONFLICT (bp_job_store_verify). Any thread. */
+void bp_jobs_verify(bp_jobs *jobs, int64_t id, bp_job_reply *reply, void *context);
+
+/* BP_NOT_FOUND, BP_STALE, BP_CONFLICT (finished). Any thread. */
+void bp_jobs_set_priority(bp_jobs *jobs, int64_t id, int64_t priority, const bp_if_match *condition,
+                          bp_job_reply *reply, void *context);
+
+/* A finished job; its model stays. It is gone for every reader at once, its rows go by and by.
+ * BP_NOT_FOUND, BP_STALE, BP_CONFLICT (bp_job_store_delete). Any thread. */
+void bp_jobs_delete(bp_jobs *jobs, int64_t id, const bp_if_match *condition, bp_job_reply *reply,
+                    void *context);
 
 /* ---- reading; any thread with a reader ---- */
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "schema/json/json_text.h"
 #include "server/base/clock.h"
@@ -14,8 +15,10 @@
 #define JOB_COLUMNS                                                                                \
     "SELECT j.id, j.name, j.state, j.reason, j.restarts, j.reproducible, j.priority, "             \
     "j.specification, j.warnings, j.created, j.started, j.finished, j.epoch, j.step, j.steps, "    \
-    "j.metrics, j.gradient_check, m.name, m.version FROM jobs j LEFT JOIN models m ON m.job_id = " \
-    "j.id "
+    "j.metrics, j.gradient_check, m.name, m.version, j.revision, j.verifies, j.weights_sha256, "   \
+    "v.id, v.state, v.weights_sha256, v.metrics_same "                                             \
+    "FROM jobs j LEFT JOIN models m ON m.job_id = j.id LEFT JOIN jobs v ON v.id = "                \
+    "(SELECT max(id) FROM jobs WHERE verifies = j.id AND deleted = 0) "
 enum {
     COLUMN_ID,
     COLUMN_NAME,
@@ -35,7 +38,14 @@ enum {
     COLUMN_METRICS,
     COLUMN_GRADIENT_CHECK,
     COLUMN_MODEL_NAME,
-    COLUMN_MODEL_VERSION
+    COLUMN_MODEL_VERSION,
+    COLUMN_REVISION,
+    COLUMN_VERIFIES,
+    COLUMN_WEIGHTS,
+    COLUMN_VERIFIER,
+    COLUMN_VERIFIER_STATE,
+    COLUMN_VERIFIER_WEIGHTS,
+    COLUMN_VERIFIER_METRICS
 };
 
 /* A page of jobs ends early, with a cursor, once its rows have this many bytes: specifications can be
@@ -112,6 +122,46 @@ static json_t *model_json(sqlite3_stmt *row)
     return json;
 }
 
+/* Of a queued job what it waits for, as long as that is known; else what led to its state. */
+static json_t *reason_json(sqlite3_stmt *row, bp_jobs *jobs)
+{
+    char waits[BP_QUEUE_REASON_SIZE];
+    const char *state = (const char *)sqlite3_column_text(row, COLUMN_STATE);
+    if (state && strcmp(state, bp_job_state_text(BP_JOB_QUEUED)) == 0 &&
+        bp_queue_board_reason(waits, jobs->queue_board, sqlite3_column_int64(row, COLUMN_ID)))
+        return json_string(waits);
+    return text_or_null(row, COLUMN_REASON);
+}
+
+static json_t *number_or_null(sqlite3_stmt *row, int column)
+{
+    return sqlite3_column_type(row, column) == SQLITE_NULL
+               ? json_null()
+               : json_integer(sqlite3_column_int64(row, column));
+}
+
+/* What the newest job that has trained this one again found. */
+static json_t *verification_json(sqlite3_stmt *row)
+{
+    if (sqlite3_column_type(row, COLUMN_VERIFIER) == SQLITE_NULL)
+        return json_null();
+    const char *weights = (const char *)sqlite3_column_text(row, COLUMN_WEIGHTS);
+    const char *again = (const char *)sqlite3_column_text(row, COLUMN_VERIFIER_WEIGHTS);
+    const bool compared = weights && again;
+    const bool metrics_known = sqlite3_column_type(row, COLUMN_VERIFIER_METRICS) != SQLITE_NULL;
+    json_t *json = json_object();
+    json_object_set_new(json, "job", number_or_null(row, COLUMN_VERIFIER));
+    json_object_set_new(json, "state", text_or_null(row, COLUMN_VERIFIER_STATE));
+    json_object_set_new(json, "same",
+                        compared ? json_boolean(strcmp(weights, again) == 0) : json_null());
+    json_object_set_new(json, "weights_sha256", text_or_null(row, COLUMN_VERIFIER_WEIGHTS));
+    json_object_set_new(json, "metrics_same",
+                        metrics_known
+                            ? json_boolean(sqlite3_column_int(row, COLUMN_VERIFIER_METRICS))
+                            : json_null());
+    return json;
+}
+
 static bp_status read_transitions(json_t **out, sqlite3 *database, int64_t id, bp_error *error)
 {
     sqlite3_stmt *statement = NULL;
@@ -157,19 +207,23 @@ static bp_status read_document(json_t **out, sqlite3_stmt *row, sqlite3 *databas
     failed |= json_object_set_new(json, "id", json_integer(id));
     failed |= json_object_set_new(json, "name", text_or_null(row, COLUMN_NAME));
     failed |= json_object_set_new(json, "state", text_or_null(row, COLUMN_STATE));
-    failed |= json_object_set_new(json, "reason", text_or_null(row, COLUMN_REASON));
+    failed |= json_object_set_new(json, "reason", reason_json(row, jobs));
     failed |= json_object_set_new(json, "restarts",
                                   json_integer(sqlite3_column_int64(row, COLUMN_RESTARTS)));
     failed |= json_object_set_new(json, "reproducible",
                                   json_boolean(sqlite3_column_int(row, COLUMN_REPRODUCIBLE)));
     failed |= json_object_set_new(json, "priority",
                                   json_integer(sqlite3_column_int64(row, COLUMN_PRIORITY)));
+    failed |= json_object_set_new(json, "revision", number_or_null(row, COLUMN_REVISION));
     failed |= json_object_set_new(json, "progress", progress_json(row, jobs, specification));
     failed |= json_object_set_new(json, "metrics", metrics_json(row));
     if (sqlite3_column_type(row, COLUMN_GRADIENT_CHECK) != SQLITE_NULL)
         failed |=
             json_object_set_new(json, "gradient_check", stored_json(row, COLUMN_GRADIENT_CHECK));
     failed |= json_object_set_new(json, "model", model_json(row));
+    failed |= json_object_set_new(json, "weights_sha256", text_or_null(row, COLUMN_WEIGHTS));
+    failed |= json_object_set_new(json, "verifies", number_or_null(row, COLUMN_VERIFIES));
+    failed |= json_object_set_new(json, "verification", verification_json(row));
     failed |= json_object_set_new(json, "created", time_or_null(row, COLUMN_CREATED));
     failed |= json_object_set_new(json, "started", time_or_null(row, COLUMN_STARTED));
     failed |= json_object_set_new(json, "finished", time_or_null(row, COLUMN_FINISHED));
@@ -207,7 +261,8 @@ bp_status bp_jobs_document_json(json_t **out, bp_jobs *jobs, int64_t id, bp_erro
     bp_status status = begin_reading(&database, jobs, error);
     if (status != BP_OK)
         return status;
-    status = bp_database_prepare(&statement, database, JOB_COLUMNS "WHERE j.id = ?1", error);
+    status = bp_database_prepare(&statement, database,
+                                 JOB_COLUMNS "WHERE j.id = ?1 AND j.deleted = 0", error);
     if (status == BP_OK) {
         sqlite3_bind_int64(statement, 1, id);
         const int code = sqlite3_step(statement);
@@ -246,8 +301,9 @@ bp_status bp_jobs_find_submitted(int64_t *out_id, bp_jobs *jobs, const char *key
 static bp_status read_list(json_t *items, int64_t *out_next, sqlite3 *database, bp_jobs *jobs,
                            const bp_jobs_filter *filter, bp_error *error)
 {
-    char sql[640];
-    snprintf(sql, sizeof sql, JOB_COLUMNS "WHERE j.id < ?1%s%s ORDER BY j.id DESC LIMIT ?4",
+    char sql[1024];
+    snprintf(sql, sizeof sql,
+             JOB_COLUMNS "WHERE j.id < ?1 AND j.deleted = 0%s%s ORDER BY j.id DESC LIMIT ?4",
              filter->state ? " AND j.state = ?2" : "", filter->name ? " AND j.name = ?3" : "");
     sqlite3_stmt *statement = NULL;
     bp_status status = bp_database_prepare(&statement, database, sql, error);

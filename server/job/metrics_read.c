@@ -39,7 +39,8 @@ static bp_status read_finished(bool *out, sqlite3 *database, int64_t id, bp_erro
 {
     sqlite3_stmt *statement = NULL;
     bp_status status = bp_database_prepare(
-        &statement, database, "SELECT finished IS NOT NULL FROM jobs WHERE id = ?1", error);
+        &statement, database, "SELECT finished IS NOT NULL FROM jobs WHERE id = ?1 AND deleted = 0",
+        error);
     if (status != BP_OK)
         return status;
     sqlite3_bind_int64(statement, 1, id);

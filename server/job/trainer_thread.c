@@ -14,6 +14,7 @@
 #include "server/job/metric_recorder.h"
 #include "server/job/point_draft.h"
 #include "server/job/stored_spec.h"
+#include "server/job/verification.h"
 #include "server/model/weights_copy.h"
 
 /* Progress is published this often; a person does not read faster. */
@@ -361,6 +362,8 @@ static void *run_body(void *argument)
         status = take_all_steps(run, &error);
     if (status == BP_OK)
         status = conclude(run, &error);
+    if (status == BP_OK)
+        status = bp_verification_compare(run->services->store, run->job, is_stopped, run, &error);
     describe_end(run, status, &error);
     bp_metric_recorder_free(run->recorder);
     bp_point_draft_free(run->draft);

@@ -103,7 +103,7 @@ static bp_status insert_need(sqlite3 *database, int64_t id, const bp_job_need *n
     const bp_status outcome = finish(statement, error);
     if (outcome == BP_OK && sqlite3_changes(database) == 0)
         return bp_error_set(error, BP_CONFLICT, "/data",
-                            "the data set %s has gone while the job was submitted", need->name);
+                            "the data set %s has gone, or what it held", need->name);
     return outcome;
 }
 
@@ -126,8 +126,8 @@ bp_status bp_job_store_insert(int64_t *out_id, bool *out_known, sqlite3 *databas
         sqlite3_stmt *statement = NULL;
         status = bp_database_prepare(
             &statement, database,
-            "INSERT INTO jobs (name, state, priority, specification, warnings, memory_bytes, "
-            "created) VALUES (?1, 'queued', ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO jobs (name, state, reason, priority, specification, warnings, "
+            "memory_bytes, created) VALUES (?1, 'queued', 'submitted', ?2, ?3, ?4, ?5, ?6)",
             error);
         if (status == BP_OK) {
             bind_text(statement, 1, job->name);
@@ -156,15 +156,87 @@ bp_status bp_job_store_insert(int64_t *out_id, bool *out_known, sqlite3 *databas
     return BP_OK;
 }
 
-bp_status bp_job_store_move(sqlite3 *database, const bp_transition *transition, bp_error *error)
+static bp_status refuse_unknown(int64_t id, bp_error *error)
+{
+    return bp_error_set(error, BP_NOT_FOUND, NULL, "there is no job %lld", (long long)id);
+}
+
+/* A job that has a checkpoint of its own does not need the one that it began with. */
+static bp_status enter_initial(sqlite3 *database, int64_t id, bp_error *error)
 {
     sqlite3_stmt *statement = NULL;
     bp_status status = bp_database_prepare(
         &statement, database,
-        "UPDATE jobs SET state = ?3, reason = ?4, restarts = restarts + ?5, "
-        "started = CASE WHEN ?6 THEN coalesce(started, ?8) ELSE started END, "
-        "finished = CASE WHEN ?7 THEN ?8 ELSE finished END WHERE id = ?1 AND state = ?2",
+        "INSERT INTO job_initials (job_id, checkpoint_id) SELECT j.id, c.id FROM jobs j "
+        "JOIN checkpoints c ON c.job_id = json_extract(j.specification, '$.initial.job') AND "
+        "c.number = json_extract(j.specification, '$.initial.checkpoint') AND c.complete = 1 "
+        "WHERE j.id = ?1",
         error);
+    if (status != BP_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    status = finish(statement, error);
+    if (status != BP_OK || sqlite3_changes(database) > 0)
+        return status;
+    status = bp_database_prepare(
+        &statement, database,
+        "SELECT 1 FROM jobs j WHERE j.id = ?1 AND json_extract(j.specification, '$.initial.job') "
+        "IS NOT NULL AND NOT EXISTS (SELECT 1 FROM checkpoints WHERE job_id = ?1 AND complete = 1)",
+        error);
+    if (status != BP_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    const int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        status = bp_error_set(error, BP_CONFLICT, "/initial",
+                              "the checkpoint that the job begins with has gone");
+    else if (code != SQLITE_DONE)
+        status = bp_database_error(database, code, "reading what a job begins with", error);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+bp_status bp_job_store_enter_needs(sqlite3 *database, int64_t id, bp_error *error)
+{
+    static const char *const parts[] = {"training", "validation", "test"};
+    static const char *const places[] = {"$.data", "$.data.validation", "$.data.test"};
+    bp_status status = BP_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && status == BP_OK; i++) {
+        sqlite3_stmt *statement = NULL;
+        status = bp_database_prepare(
+            &statement, database,
+            "SELECT json_extract(specification, ?2 || '.dataset'), "
+            "json_extract(specification, ?2 || '.sha256') FROM jobs WHERE id = ?1",
+            error);
+        if (status != BP_OK)
+            return status;
+        sqlite3_bind_int64(statement, 1, id);
+        bind_text(statement, 2, places[i]);
+        const int code = sqlite3_step(statement);
+        if (code != SQLITE_ROW) {
+            status = bp_database_error(database, code, "reading what a job needs", error);
+        } else if (sqlite3_column_type(statement, 0) != SQLITE_NULL) {
+            const bp_job_need need = {.part = parts[i],
+                                      .name = (const char *)sqlite3_column_text(statement, 0),
+                                      .sha256 = (const char *)sqlite3_column_text(statement, 1)};
+            status = insert_need(database, id, &need, error);
+        }
+        sqlite3_finalize(statement);
+    }
+    return status == BP_OK ? enter_initial(database, id, error) : status;
+}
+
+bp_status bp_job_store_move(sqlite3 *database, const bp_transition *transition, bp_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bp_status status =
+        bp_database_prepare(&statement, database,
+                            "UPDATE jobs SET state = ?3, reason = ?4, restarts = restarts + ?5, "
+                            "stalled_restarts = iif(?9, 0, stalled_restarts + ?5), "
+                            "started = iif(?6, coalesce(started, ?8), started), "
+                            "finished = iif(?7, ?8, iif(?9, NULL, finished)) "
+                            "WHERE id = ?1 AND state = ?2 AND deleted = 0",
+                            error);
     if (status != BP_OK)
         return status;
     sqlite3_bind_int64(statement, 1, transition->id);
@@ -175,13 +247,17 @@ bp_status bp_job_store_move(sqlite3 *database, const bp_transition *transition, 
     sqlite3_bind_int(statement, 6, transition->begins);
     sqlite3_bind_int(statement, 7, transition->finishes);
     sqlite3_bind_int64(statement, 8, transition->now_us);
+    sqlite3_bind_int(statement, 9, transition->retries);
     status = bp_database_step_done(statement, error);
     /* sqlite3_changes does not count what the trigger deletes. */
     const int changed = sqlite3_changes(database);
     sqlite3_finalize(statement);
     if (status == BP_OK && changed != 1)
-        status = bp_error_set(error, BP_INTERNAL, NULL, "job %lld is not %s",
-                              (long long)transition->id, transition->from);
+        status = transition->retries ? refuse_unknown(transition->id, error)
+                                     : bp_error_set(error, BP_INTERNAL, NULL, "job %lld is not %s",
+                                                    (long long)transition->id, transition->from);
+    if (status == BP_OK && transition->retries)
+        status = bp_job_store_enter_needs(database, transition->id, error);
     if (status == BP_OK)
         status = insert_transition(database, transition->id, transition->from, transition->to,
                                    transition->reason, transition->now_us, error);
@@ -215,5 +291,17 @@ bp_status bp_job_store_gradient_check(sqlite3 *database, int64_t id, const char 
         return status;
     sqlite3_bind_int64(statement, 1, id);
     bind_text(statement, 2, report);
+    return finish(statement, error);
+}
+
+bp_status bp_job_store_weights(sqlite3 *database, int64_t id, const char *sha256, bp_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    const bp_status status = bp_database_prepare(
+        &statement, database, "UPDATE jobs SET weights_sha256 = ?2 WHERE id = ?1", error);
+    if (status != BP_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    bind_text(statement, 2, sha256);
     return finish(statement, error);
 }

@@ -39,18 +39,66 @@ typedef struct bp_transition {
     const char *from, *to; /* states; BP_INTERNAL when the job is not in `from` */
     const char *reason;    /* NULL: none; kept as the job's reason */
     int64_t now_us;
-    bool begins;   /* sets `started` where it is not set */
-    bool finishes; /* sets `finished` */
-    bool counts_restart;
+    bool begins;         /* sets `started` where it is not set */
+    bool finishes;       /* sets `finished` */
+    bool counts_restart; /* one more, and one more without a new checkpoint */
+    /* Of a finished job: clears `finished` and what counts stalled restarts, and enters again what it
+     * needs. BP_CONFLICT when a data set or the checkpoint that it begins with has gone. */
+    bool retries;
 } bp_transition;
 
 BP_CHECK_RESULT bp_status bp_job_store_move(sqlite3 *database, const bp_transition *transition,
                                             bp_error *error);
 
+/* Enters what the specification of a job names: its data sets and the checkpoint that it begins with.
+ * BP_CONFLICT when one has gone. */
+BP_CHECK_RESULT bp_status bp_job_store_enter_needs(sqlite3 *database, int64_t id, bp_error *error);
+
+/* ---- job_changes.c ---- */
+
+/* A condition of a change: If-Match. Not given: none. */
+typedef struct bp_if_match {
+    bool given, any; /* any: "*" */
+    size_t count;
+    int64_t revisions[8];
+} bp_if_match;
+
+/* BP_NOT_FOUND; BP_STALE (the condition does not hold); BP_CONFLICT (the job has finished). The revision
+ * grows. */
+BP_CHECK_RESULT bp_status bp_job_store_set_priority(sqlite3 *database, int64_t id, int64_t priority,
+                                                    const bp_if_match *condition, bp_error *error);
+
+/* Hides a finished job and those that have verified it; bp_job_sweep_step removes their rows.
+ * BP_NOT_FOUND; BP_STALE; BP_CONFLICT (not finished, being verified, or an unfinished job begins with
+ * one of its checkpoints). */
+BP_CHECK_RESULT bp_status bp_job_store_delete(sqlite3 *database, int64_t id,
+                                              const bp_if_match *condition, bp_error *error);
+
+typedef struct bp_verification_job {
+    int64_t id, priority;
+    uint64_t memory_bytes;
+    bool known; /* it was under way already; nothing was written */
+} bp_verification_job;
+
+/* Enters a queued job that trains a succeeded one again. BP_NOT_FOUND; BP_CONFLICT (not succeeded, itself
+ * a verification, no hash of its weights, a data set has gone). */
+BP_CHECK_RESULT bp_status bp_job_store_verify(bp_verification_job *out, sqlite3 *database,
+                                              int64_t id, int64_t now_us, bp_error *error);
+
+/* Whether the metrics of a verification were those of the job that it verifies. */
+BP_CHECK_RESULT bp_status bp_job_store_metrics_same(sqlite3 *database, int64_t id, bool same,
+                                                    bp_error *error);
+
+/* ---- what runs write ---- */
+
 /* The progress and metrics (JSON) that the job's document shows. */
 BP_CHECK_RESULT bp_status bp_job_store_progress(sqlite3 *database, int64_t id, uint64_t epoch,
                                                 uint64_t step, uint64_t steps, const char *metrics,
                                                 bp_error *error);
+
+/* The hash of the final weights. */
+BP_CHECK_RESULT bp_status bp_job_store_weights(sqlite3 *database, int64_t id, const char *sha256,
+                                               bp_error *error);
 
 /* The report (JSON) of a job's own gradient check. */
 BP_CHECK_RESULT bp_status bp_job_store_gradient_check(sqlite3 *database, int64_t id,

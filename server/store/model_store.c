@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "schema/json/json_text.h"
+#include "server/base/sha256.h"
 #include "server/store/database.h"
 
 static bp_status next_version(uint64_t *out, sqlite3 *database, const char *name, bp_error *error)
@@ -61,6 +62,21 @@ static void write_shape(char *out, size_t size, const bp_tensor *tensor)
                                  tensor->shape[i]);
     if (used < size)
         snprintf(out + used, size - used, "]");
+}
+
+void bp_weights_sha256(char out[BP_SHA256_TEXT_SIZE], const bp_stored_tensor *tensors, size_t count)
+{
+    bp_sha256 hash;
+    bp_sha256_begin(&hash);
+    for (size_t i = 0; i < count; i++) {
+        const bp_tensor *tensor = &tensors[i].tensor;
+        char shape[BP_RANK_LIMIT * 24], line[BP_TENSOR_NAME_SIZE + sizeof shape + 128];
+        write_shape(shape, sizeof shape, tensor);
+        const int length = snprintf(line, sizeof line, "%s %s %s %s\n", tensor->name,
+                                    bp_dtype_name(tensor->dtype), shape, tensors[i].sha256);
+        bp_sha256_add(&hash, line, (size_t)length);
+    }
+    bp_sha256_finish(&hash, out);
 }
 
 static bp_status insert_tensor(sqlite3_stmt *statement, int64_t model, size_t ordinal,

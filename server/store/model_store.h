@@ -13,6 +13,11 @@ typedef struct bp_stored_tensor {
     char sha256[BP_SHA256_TEXT_SIZE];
 } bp_stored_tensor;
 
+/* The hash of all weights of a network: over a line for each tensor, in order, of name, type, shape and
+ * the SHA-256 of its bytes: "layers.0.weight float32 [3,4] 9f86…". */
+void bp_weights_sha256(char out[BP_SHA256_TEXT_SIZE], const bp_stored_tensor *tensors,
+                       size_t count);
+
 /* Enters the next version of info->name and sets info->version. BP_TOO_LARGE for a tensor beyond
  * SQLite's limit of a blob (1,000,000,000 bytes). */
 BP_CHECK_RESULT bp_status bp_model_store_insert(sqlite3 *database, bp_model_info *info,

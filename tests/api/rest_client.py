@@ -1,6 +1,7 @@
 """Requests to one daemon, each judged by its OpenAPI document."""
 
 import json as json_module
+import time
 import urllib.parse
 
 import requests
@@ -69,6 +70,9 @@ class Client:
     def post(self, path, **options):
         return self.request("POST", path, **options)
 
+    def patch(self, path, **options):
+        return self.request("PATCH", path, **options)
+
     def delete(self, path, **options):
         return self.request("DELETE", path, **options)
 
@@ -113,6 +117,15 @@ class Client:
         assert document["state"] in FINISHED
         assert document["state"] == state, f"{document['state']}: {document.get('reason')}"
         return document
+
+    def wait_for_state(self, job, state):
+        """Polls until the job has the state; its document."""
+        while True:
+            document = self.get(f"jobs/{job}").json()
+            if document["state"] == state:
+                return document
+            assert document["state"] not in FINISHED, f"{document['state']}: {document['reason']}"
+            time.sleep(0.01)
 
     def train(self, specification):
         """Submits, waits for success; the job's document."""

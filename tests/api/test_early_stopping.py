@@ -69,11 +69,11 @@ def test_without_restoring_the_last_weights_stay(with_iris):
     assert document["metrics"]["validation"]["loss"] == values[-1] > min(values)
 
 
-def test_a_run_to_the_end_has_no_reason_but_the_best_weights(with_iris):
+def test_a_run_to_the_end_is_completed_with_the_best_weights(with_iris):
     stopping = {"metric": "validation.loss", "patience": 1000}
     document = with_iris.train(job(epochs=40, training={"early_stopping": stopping}))
     values = series(with_iris.metrics(document["id"]), "validation.loss")
-    assert document["reason"] is None and len(values) == 40
+    assert document["reason"] == "completed" and len(values) == 40
     assert document["metrics"]["validation"]["loss"] == min(values) < values[-1]
 
 

@@ -56,8 +56,10 @@ static void wait_for(fixture *f, const atomic_bool *flag)
 static void open_parts(fixture *f)
 {
     const bp_dataset_limits dataset_limits = {.decoded_bytes = 1 << 20, .columns = 100};
-    const bp_jobs_options options = {
-        .worker_count = f->worker_count, .isa = bp_isa_detect(), .limits = f->limits};
+    const bp_jobs_options options = {.worker_count = f->worker_count,
+                                     .isa = bp_isa_detect(),
+                                     .limits = f->limits,
+                                     .restart_limit = 100};
     uv_loop_init(&f->loop);
     assert_int_equal(bp_store_open(&f->store, f->directory, NULL), BP_OK);
     assert_int_equal(bp_datasets_open(&f->datasets, f->store, &dataset_limits, NULL), BP_OK);
@@ -216,7 +218,7 @@ static int64_t submit(fixture *f, const wish *w)
 static bp_status cancel(fixture *f, int64_t id)
 {
     reply answer = {0};
-    bp_jobs_cancel(f->jobs, id, take_reply, &answer);
+    bp_jobs_act(f->jobs, id, BP_JOB_CANCEL, take_reply, &answer);
     wait_for(f, &answer.done);
     assert_int_equal(answer.id, answer.status == BP_OK ? id : 0);
     return answer.status;
@@ -533,7 +535,7 @@ static void test_recovery_counts_a_restart(void **state)
     char sql[160];
     snprintf(sql, sizeof sql,
              "UPDATE jobs SET state = 'running' WHERE id = %lld; "
-             "UPDATE jobs SET state = 'stopping' WHERE id = %lld",
+             "UPDATE jobs SET state = 'stopping', reason = 'cancelled' WHERE id = %lld",
              (long long)running, (long long)stopping);
     change_database(f, sql);
     bp_store_close(store);

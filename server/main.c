@@ -8,7 +8,7 @@
  *      a backup that is being made is given up
  *   2. stop and join the trainers; their jobs are queued again on the disk
  *   3. stop HTTP: answers in progress end, all suspended requests are resumed, its threads are joined
- *   4. close backups (joins their thread), models and data sets (joins the ingest thread)
+ *   4. free the hub of event streams, close backups, models and data sets (joins the thread of each)
  *   5. close the store: what waits is applied, the log is checkpointed, the lock is released
  *   6. free the job table, which late answers of the store may still have spoken to */
 #include <malloc.h>
@@ -35,6 +35,7 @@ typedef struct daemon_parts {
     bp_models *models;
     bp_backups *backups;
     bp_jobs *jobs;
+    bp_event_hub *events;
     bp_http *http;
 } daemon_parts;
 
@@ -69,6 +70,8 @@ static bp_status open_parts(daemon_parts *parts, const bp_options *options, bp_i
         status =
             bp_models_open(&parts->models, parts->store, isa, options->model_cache_bytes, error);
     if (status == BP_OK)
+        status = bp_event_hub_create(&parts->events, parts->store, error);
+    if (status == BP_OK)
         status = bp_backups_open(&parts->backups, options->data, error);
     if (status == BP_OK)
         status = bp_jobs_open(&parts->jobs, &parts->loop, parts->store, parts->datasets,
@@ -88,6 +91,7 @@ static bp_status open_parts(daemon_parts *parts, const bp_options *options, bp_i
     const bp_services services = {.store = parts->store,
                                   .datasets = parts->datasets,
                                   .jobs = parts->jobs,
+                                  .events = parts->events,
                                   .models = parts->models,
                                   .backups = parts->backups,
                                   .job_limits = job_limits,
@@ -135,6 +139,7 @@ static void stop_signals(daemon_parts *parts)
 static void close_parts(daemon_parts *parts)
 {
     bp_http_stop(parts->http);
+    bp_event_hub_free(parts->events);
     bp_backups_close(parts->backups);
     if (parts->models)
         bp_models_close(parts->models);

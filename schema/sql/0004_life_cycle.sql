@@ -23,6 +23,9 @@ FROM job_transitions t;
 
 DROP TABLE job_transitions;
 
+ALTER TABLE jobs ADD COLUMN event_count INTEGER NOT NULL DEFAULT 0; -- ordinal of the last event
+UPDATE jobs SET event_count = (SELECT count(*) FROM job_events e WHERE e.job_id = jobs.id);
+
 -- ---- jobs ----
 
 UPDATE jobs SET reason = iif(state = 'running', 'started', 'completed') WHERE reason IS NULL;

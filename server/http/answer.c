@@ -68,6 +68,21 @@ void bp_answer_static(bp_request *request, const char *bytes, size_t size, const
     bp_answer_header(request, "Cache-Control", "no-cache");
 }
 
+void bp_answer_stream(bp_request *request, const char *type, size_t block_bytes,
+                      MHD_ContentReaderCallback read, void *context,
+                      MHD_ContentReaderFreeCallback release)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, block_bytes, read, context, release);
+    if (!response) {
+        release(context);
+        bp_answer_no_memory(request);
+        return;
+    }
+    set_response(request, 200, response, 0, type);
+    bp_answer_header(request, "Cache-Control", "no-store");
+}
+
 void bp_answer_empty(bp_request *request, unsigned status)
 {
     static char nothing[1];

@@ -10,6 +10,7 @@
 #include "core/kernel/kernels.h"
 #include "server/backup/backups.h"
 #include "server/dataset/datasets.h"
+#include "server/job/event_hub.h"
 #include "server/job/jobs.h"
 #include "server/model/models.h"
 #include "server/store/store.h"
@@ -40,6 +41,7 @@ typedef struct bp_services {
     bp_store *store;
     bp_datasets *datasets;
     bp_jobs *jobs;
+    bp_event_hub *events;
     bp_models *models;
     bp_backups *backups;
     bp_job_limits job_limits;

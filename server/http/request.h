@@ -71,6 +71,7 @@ struct bp_request {
     bp_query_value query[BP_QUERY_LIMIT];
     bp_headers headers; /* values borrowed from the connection: HTTP thread only */
     bool is_v2;         /* faults as {"error": …} */
+    bool is_head;
 
     bp_request_phase phase;
     uint64_t body_length;          /* announced; UINT64_MAX: chunked */
@@ -163,6 +164,12 @@ void bp_answer_json(bp_request *request, unsigned status, json_t *document);
  * client has it. HTTP thread only. */
 void bp_answer_static(bp_request *request, const char *bytes, size_t size, const char *type,
                       const char *etag);
+/* 200 with a body of unknown length that `read` brings piece by piece, on the connection's thread. release is
+ * called once with context, at the latest when the connection closes. HTTP thread only.
+ * Not for HEAD: libmicrohttpd 0.9.75 ends even that answer with a last chunk. */
+void bp_answer_stream(bp_request *request, const char *type, size_t block_bytes,
+                      MHD_ContentReaderCallback read, void *context,
+                      MHD_ContentReaderFreeCallback release);
 void bp_answer_empty(bp_request *request, unsigned status);
 /* Adds a header to the answer that was just made. */
 void bp_answer_header(bp_request *request, const char *name, const char *value);

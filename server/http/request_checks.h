@@ -19,7 +19,8 @@
     X(if_match, "If-Match")                                                                        \
     X(if_none_match, "If-None-Match")                                                              \
     X(idempotency_key, "Idempotency-Key")                                                          \
-    X(accept, "Accept")
+    X(accept, "Accept")                                                                            \
+    X(last_event_id, "Last-Event-ID")
 
 typedef struct bp_header {
     unsigned count;

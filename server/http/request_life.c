@@ -133,6 +133,8 @@ static bool service_missing(const bp_request *request)
         return !request->services->datasets;
     case BP_NEEDS_JOBS:
         return !request->services->jobs || !request->services->datasets;
+    case BP_NEEDS_EVENTS:
+        return !request->services->events;
     case BP_NEEDS_MODELS:
         return !request->services->models;
     case BP_NEEDS_BACKUPS:
@@ -412,6 +414,7 @@ enum MHD_Result bp_request_handle(void *http, struct MHD_Connection *connection,
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
         request->record = info ? info->socket_context : NULL;
         request->started_ms = bp_connection_now_ms();
+        request->is_head = strcmp(method, "HEAD") == 0;
         request->is_v2 = strncmp(url, "/v2/", 4) == 0;
         request->instance = strdup(url);
         if (request->instance)

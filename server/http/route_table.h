@@ -30,6 +30,7 @@ typedef enum bp_route_needs {
     BP_NEEDS_NOTHING,
     BP_NEEDS_DATASETS,
     BP_NEEDS_JOBS,
+    BP_NEEDS_EVENTS,
     BP_NEEDS_MODELS,
     BP_NEEDS_BACKUPS
 } bp_route_needs;

@@ -10,7 +10,7 @@
 #include "core/base/error.h"
 
 /* type: "state", "checkpoint" or "log". data: the event's object, stolen, NULL counts as no memory. In the
- * transaction of a write. */
+ * transaction of a write. A job with two million events gets no more but those of its state. */
 BP_CHECK_RESULT bp_status bp_event_store_append(sqlite3 *database, int64_t job, const char *type,
                                                 json_t *data, int64_t now_us, bp_error *error);
 

@@ -30,6 +30,7 @@
 
 enum {
     MAILBOX_CAPACITY = 1024,
+    TOUCHED_LIMIT = 256,    /* jobs of one group: each of its writes is about one or two */
     CHECKPOINT_PAGES = 256, /* 4 MiB of log */
     RESTART_PAGES = 8192,   /* 128 MiB: readers are then waited for, so that the log starts anew */
     RESTART_AGAIN_PAGES = 2048, /* how much longer the log gets before they are waited for again */
@@ -45,11 +46,16 @@ typedef struct reader {
 struct bp_store {
     char *directory, *database_path;
     int lock_file;
-    sqlite3 *database; /* the store thread's, once it runs */
-    bool created;      /* the database is new and its name not yet on the disk; store thread */
-    int log_pages;     /* length of the log; store thread, like the next two */
-    int tried_pages;   /* its length when a checkpoint was last tried */
-    int restart_pages; /* the length at which readers are waited for */
+    sqlite3 *database;    /* the store thread's, once it runs */
+    bool created;         /* the database is new and its name not yet on the disk; store thread */
+    int log_pages;        /* length of the log; store thread, like the next two */
+    int tried_pages;      /* its length when a checkpoint was last tried */
+    int restart_pages;    /* the length at which readers are waited for */
+    size_t touched_count; /* jobs whose rows the transaction in hand wrote; store thread */
+    int64_t touched[TOUCHED_LIMIT];
+    pthread_mutex_t listener_mutex; /* guards the two below */
+    void (*changed)(void *context, int64_t job);
+    void *changed_context;
     bp_mailbox *mailbox;
     pthread_t thread;
     bool thread_runs;
@@ -84,6 +90,40 @@ static int note_log_length(void *context, sqlite3 *database, const char *name, i
     }
     store->log_pages = pages;
     return SQLITE_OK;
+}
+
+static void note_row(void *context, int operation, const char *name, const char *table,
+                     sqlite3_int64 row)
+{
+    (void)operation;
+    (void)name;
+    bp_store *store = context;
+    if (strcmp(table, "jobs") != 0)
+        return;
+    for (size_t i = store->touched_count; i-- > 0;)
+        if (store->touched[i] == row)
+            return;
+    if (store->touched_count < TOUCHED_LIMIT)
+        store->touched[store->touched_count++] = row;
+    else
+        store->touched[TOUCHED_LIMIT - 1] = 0; /* too many to name */
+}
+
+static void tell_listener(bp_store *store)
+{
+    pthread_mutex_lock(&store->listener_mutex);
+    for (size_t i = 0; store->changed && i < store->touched_count; i++)
+        store->changed(store->changed_context, store->touched[i]);
+    pthread_mutex_unlock(&store->listener_mutex);
+    store->touched_count = 0;
+}
+
+void bp_store_listen(bp_store *store, void (*changed)(void *context, int64_t job), void *context)
+{
+    pthread_mutex_lock(&store->listener_mutex);
+    store->changed = changed;
+    store->changed_context = context;
+    pthread_mutex_unlock(&store->listener_mutex);
 }
 
 typedef struct outcome {
@@ -202,6 +242,7 @@ static void process(bp_store *store, bp_message *messages)
         apply_group(store, writes, outcomes, count);
         for (size_t i = 0; i < count; i++)
             answer(writes[i], outcomes[i].status, &outcomes[i].error);
+        tell_listener(store);
     }
     free(outcomes);
 }
@@ -427,6 +468,7 @@ static void release(bp_store *store)
     if (store->lock_file >= 0)
         close(store->lock_file);
     pthread_mutex_destroy(&store->readers_mutex);
+    pthread_mutex_destroy(&store->listener_mutex);
     free(store->database_path);
     free(store->directory);
     free(store);
@@ -440,6 +482,7 @@ bp_status bp_store_open(bp_store **out, const char *directory, bp_error *error)
     store->lock_file = -1;
     store->restart_pages = RESTART_PAGES;
     pthread_mutex_init(&store->readers_mutex, NULL);
+    pthread_mutex_init(&store->listener_mutex, NULL);
     bp_status status = BP_OK;
     store->directory = strdup(directory);
     store->database_path = join_path(directory, "backpropd.db");
@@ -454,6 +497,7 @@ bp_status bp_store_open(bp_store **out, const char *directory, bp_error *error)
             bp_database_open_writer(&store->database, &store->created, store->database_path, error);
     if (status == BP_OK) {
         sqlite3_wal_hook(store->database, note_log_length, store);
+        sqlite3_update_hook(store->database, note_row, store);
         if (pthread_key_create(&store->reader_key, close_reader) != 0)
             status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for the store");
         else

@@ -8,6 +8,7 @@
 #define BP_SERVER_STORE_STORE_H
 
 #include <sqlite3.h>
+#include <stdint.h>
 
 #include "core/base/error.h"
 #include "server/base/mailbox.h"
@@ -44,6 +45,11 @@ BP_CHECK_RESULT bp_status bp_store_reader(sqlite3 **out, bp_store *store, bp_err
  * where the beginning succeeded. */
 BP_CHECK_RESULT bp_status bp_store_begin_reading(sqlite3 **out, bp_store *store, bp_error *error);
 void bp_store_end_reading(sqlite3 *database);
+
+/* Has `changed` called on the store thread after each commit, once for each job whose row was written
+ * in it (an event or a metric point never comes without); job 0: many. Must be short. NULL: nobody any
+ * more; when this returns the previous one is not running. Any thread. */
+void bp_store_listen(bp_store *store, void (*changed)(void *context, int64_t job), void *context);
 
 const char *bp_store_directory(const bp_store *store);
 

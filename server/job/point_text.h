@@ -1,0 +1,11 @@
+/* Metric points as JSON text. */
+#ifndef BP_SERVER_JOB_POINT_TEXT_H
+#define BP_SERVER_JOB_POINT_TEXT_H
+
+#include "schema/json/json_writer.h"
+#include "server/store/metric_page.h"
+
+/* {"seq", "step", "epoch", "time", "values": {…}}, in one line. Any thread. */
+void bp_point_text(bp_json_writer *out, const bp_metric_page *page, const bp_metric_point *point);
+
+#endif

@@ -5,7 +5,8 @@
  * Stop, at the first SIGTERM or SIGINT (a second one ends the process at once, which is safe too, but
  * counts a restart for each running job):
  *   1. stop intake: HTTP takes no new connections and requests; whoever waits for metrics is answered;
- *      a backup that is being made is given up
+ *      a backup that is being made is given up;
+ *      nothing waits for space on the disk any more
  *   2. stop and join the trainers; their jobs are queued again on the disk
  *   3. stop HTTP: answers in progress end, all suspended requests are resumed, its threads are joined
  *   4. free the hub of event streams, close backups, models and data sets (joins the thread of each)
@@ -116,6 +117,7 @@ static void on_signal(uv_signal_t *handle, int number)
     bp_log(BP_LOG_INFO, "stopping", "signal=%s", strsignal(number));
     bp_http_stop_intake(parts->http);
     bp_backups_stop(parts->backups);
+    bp_store_stop_waiting(parts->store);
     bp_jobs_stop(parts->jobs, trainers_stopped, parts);
 }
 

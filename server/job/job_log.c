@@ -35,10 +35,9 @@ json_t *bp_job_log_json(bp_job_log_level level, const char *code, const char *fo
 
 static bp_status apply_log(bp_write *write, sqlite3 *database, bp_error *error)
 {
-    log_write *self = (log_write *)write;
-    json_t *data = self->data;
-    self->data = NULL;
-    return bp_event_store_append(database, self->job, "log", data, self->now_us, error);
+    const log_write *self = (const log_write *)write;
+    return bp_event_store_append(database, self->job, "log", json_incref(self->data), self->now_us,
+                                 error);
 }
 
 static void log_written(bp_write *write, bp_status status, const bp_error *error)
@@ -65,7 +64,7 @@ void bp_job_log(bp_store *store, int64_t job, bp_job_log_level level, const char
         json_decref(data);
         return;
     }
-    *self = (log_write){.write = {.apply = apply_log, .done = log_written},
+    *self = (log_write){.write = {.apply = apply_log, .done = log_written, .waits_for_space = true},
                         .job = job,
                         .now_us = bp_clock_now_us(),
                         .data = data};

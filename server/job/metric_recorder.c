@@ -278,7 +278,7 @@ static bp_status send_group(bp_metric_recorder *recorder, const bp_progress *pro
     if (!text)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
     point_group *group = recorder->filling;
-    group->write = (bp_write){.apply = apply_group, .done = group_done};
+    group->write = (bp_write){.apply = apply_group, .done = group_done, .waits_for_space = true};
     group->recorder = recorder;
     group->progress = *progress;
     free(group->summary);

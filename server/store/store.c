@@ -2,21 +2,23 @@
  *
  *   idle → collecting → applying → committing → answering → idle
  *
- * collecting  collect: all that waits in the mailbox, in order
+ * collecting  store_body: those held back for want of space, then all that waits in the mailbox, in order
  * applying    apply_group: BEGIN IMMEDIATE, then every write in a savepoint of its own
  * committing  COMMIT, which syncs the log (synchronous=FULL). From here on an error is fatal: whether the
  *             bytes are on the disk is unknown and a second fsync would not tell. Only "disk full" is
  *             known to have happened before the commit record, and rolls the whole group back.
- * answering   done of each write; afterwards, with nobody waiting, a checkpoint where the log is long
+ * answering   done of each write, but of one that waits for space; afterwards, with nobody waiting, a
+ *             checkpoint where the log is long or the disk full: it makes room in the log
  *
  * Invariants: 1. done comes after the commit (or the rollback) of its write. 2. Writes are applied in the
- * order in which they were sent. 3. No other connection writes or checkpoints. */
+ * order in which they were sent, but for those held back. 3. No other connection writes or checkpoints. */
 #include "server/store/store.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +36,8 @@ enum {
     CHECKPOINT_PAGES = 256, /* 4 MiB of log */
     RESTART_PAGES = 8192,   /* 128 MiB: readers are then waited for, so that the log starts anew */
     RESTART_AGAIN_PAGES = 2048, /* how much longer the log gets before they are waited for again */
-    RESTART_WAIT_MS = 100       /* a long reader (a backup) must not hold up the writes */
+    RESTART_WAIT_MS = 100,      /* a long reader (a backup) must not hold up the writes */
+    SPACE_RETRY_MS = 500        /* how often writes that wait for space are tried */
 };
 
 typedef struct reader {
@@ -46,11 +49,15 @@ typedef struct reader {
 struct bp_store {
     char *directory, *database_path;
     int lock_file;
-    sqlite3 *database;    /* the store thread's, once it runs */
-    bool created;         /* the database is new and its name not yet on the disk; store thread */
-    int log_pages;        /* length of the log; store thread, like the next two */
-    int tried_pages;      /* its length when a checkpoint was last tried */
-    int restart_pages;    /* the length at which readers are waited for */
+    sqlite3 *database; /* the store thread's, once it runs */
+    bool created;      /* the database is new and its name not yet on the disk; store thread */
+    int log_pages;     /* length of the log; store thread, like the next two */
+    int tried_pages;   /* its length when a checkpoint was last tried */
+    int restart_pages; /* the length at which readers are waited for */
+    bool full;         /* a write met a full disk since the log was last looked at; store thread */
+    bp_message *held, **end_of_held; /* writes that wait for space; store thread, like the next */
+    bool waiting;                    /* there were some after the last group */
+    atomic_bool stop_waiting;
     size_t touched_count; /* jobs whose rows the transaction in hand wrote; store thread */
     int64_t touched[TOUCHED_LIMIT];
     pthread_mutex_t listener_mutex; /* guards the two below */
@@ -210,20 +217,47 @@ static void checkpoint(bp_store *store, int mode)
  * goes through the whole of it, so they are as far apart as what there may be new to copy is long. */
 static void checkpoint_if_long(bp_store *store)
 {
-    if (store->log_pages - store->tried_pages < CHECKPOINT_PAGES)
+    if (store->log_pages - store->tried_pages < CHECKPOINT_PAGES && !store->full)
         return;
     store->tried_pages = store->log_pages;
-    if (store->log_pages < store->restart_pages) {
+    if (store->log_pages < store->restart_pages && !store->full) {
         checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
         return;
     }
+    store->full = false;
     store->restart_pages = store->log_pages + RESTART_AGAIN_PAGES;
     sqlite3_busy_timeout(store->database, RESTART_WAIT_MS);
     checkpoint(store, SQLITE_CHECKPOINT_RESTART);
     sqlite3_busy_timeout(store->database, BP_BUSY_TIMEOUT_MS);
 }
 
-/* One block for writes and outcomes of a group; NULL when there is no memory even for one. */
+static void hold(bp_store *store, bp_write *write)
+{
+    write->message.next = NULL;
+    *store->end_of_held = &write->message;
+    store->end_of_held = &write->message.next;
+}
+
+static void answer_group(bp_store *store, bp_write *const *writes, const outcome *outcomes,
+                         size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const bool full = outcomes[i].status == BP_STORAGE_FULL;
+        store->full = store->full || full;
+        if (!full || !writes[i]->waits_for_space) {
+            answer(writes[i], outcomes[i].status, &outcomes[i].error);
+        } else if (!atomic_load(&store->stop_waiting)) {
+            hold(store, writes[i]);
+        } else {
+            bp_error error = {.status = BP_OK};
+            answer(writes[i],
+                   bp_error_set(&error, BP_CANCELLED, NULL,
+                                "the daemon is stopping, and the disk is full"),
+                   &error);
+        }
+    }
+}
+
 static void process(bp_store *store, bp_message *messages)
 {
     enum { GROUP_LIMIT = 64 };
@@ -240,11 +274,15 @@ static void process(bp_store *store, bp_message *messages)
             messages = messages->next;
         }
         apply_group(store, writes, outcomes, count);
-        for (size_t i = 0; i < count; i++)
-            answer(writes[i], outcomes[i].status, &outcomes[i].error);
+        answer_group(store, writes, outcomes, count);
         tell_listener(store);
     }
     free(outcomes);
+    if (store->held && !store->waiting)
+        bp_log(BP_LOG_WARNING, "disk full: writes of jobs wait for space", NULL);
+    if (!store->held && store->waiting)
+        bp_log(BP_LOG_INFO, "no writes of jobs wait for space any more", NULL);
+    store->waiting = store->held != NULL;
 }
 
 /* Here and not at opening: nobody needs to wait for it but the first commit. */
@@ -259,21 +297,39 @@ static void sync_directory(const char *directory)
     close(file);
 }
 
+/* Those held back come first. */
+static bp_message *with_held(bp_store *store, bp_message *messages)
+{
+    bp_message *held = store->held;
+    if (!held)
+        return messages;
+    *store->end_of_held = messages;
+    store->held = NULL;
+    store->end_of_held = &store->held;
+    return held;
+}
+
 static void *store_body(void *argument)
 {
     bp_store *store = argument;
     if (store->created)
         sync_directory(store->directory);
     for (;;) {
-        bp_message *messages = bp_mailbox_receive_all(store->mailbox, -1);
-        if (!messages)
+        bp_message *messages =
+            bp_mailbox_receive_all(store->mailbox, store->held ? SPACE_RETRY_MS : -1);
+        if (!messages && !store->held)
             return NULL; /* closed and empty */
-        process(store, messages);
+        process(store, with_held(store, messages));
         checkpoint_if_long(store);
     }
 }
 
 /* ---- writing ---- */
+
+void bp_store_stop_waiting(bp_store *store)
+{
+    atomic_store(&store->stop_waiting, true);
+}
 
 void bp_store_write(bp_store *store, bp_write *write)
 {
@@ -313,7 +369,9 @@ static void wake_waiter(bp_write *write, bp_status status, const bp_error *error
 
 bp_status bp_store_write_wait(bp_store *store, bp_write *write, bp_error *error)
 {
-    waiting_write waiting = {.write = {.apply = apply_inner, .done = wake_waiter},
+    waiting_write waiting = {.write = {.apply = apply_inner,
+                                       .done = wake_waiter,
+                                       .waits_for_space = write->waits_for_space},
                              .inner = write,
                              .mutex = PTHREAD_MUTEX_INITIALIZER,
                              .answered = PTHREAD_COND_INITIALIZER,
@@ -452,6 +510,7 @@ static bp_status take_lock(int *out, const char *directory, bp_error *error)
 static void release(bp_store *store)
 {
     if (store->thread_runs) {
+        bp_store_stop_waiting(store);
         bp_mailbox_close(store->mailbox);
         pthread_join(store->thread, NULL);
     }
@@ -481,6 +540,7 @@ bp_status bp_store_open(bp_store **out, const char *directory, bp_error *error)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for the store");
     store->lock_file = -1;
     store->restart_pages = RESTART_PAGES;
+    store->end_of_held = &store->held;
     pthread_mutex_init(&store->readers_mutex, NULL);
     pthread_mutex_init(&store->listener_mutex, NULL);
     bp_status status = BP_OK;

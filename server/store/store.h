@@ -8,6 +8,7 @@
 #define BP_SERVER_STORE_STORE_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/error.h"
@@ -23,11 +24,19 @@ typedef struct bp_write {
     /* On the store thread, after the commit (or after the rollback of this write). Must be short: it
      * posts to a mailbox or resumes a connection. Owns the write from here on. */
     void (*done)(struct bp_write *write, bp_status status, const bp_error *error);
+    /* A full disk does not fail this write: it waits for space, and apply is called again and again until
+     * there is some (what an earlier call wrote is rolled back each time). For what a job that runs has to
+     * write. Later writes may overtake it. */
+    bool waits_for_space;
 } bp_write;
 
 /* Creates the directory where it is missing, locks it (BP_CONFLICT: another daemon has it), opens and
  * migrates the database (BP_UNSUPPORTED: it is of a newer version), starts the thread. */
 BP_CHECK_RESULT bp_status bp_store_open(bp_store **out, const char *directory, bp_error *error);
+
+/* From now on nothing waits for space: such writes end with BP_CANCELLED, as the daemon stops. Any
+ * thread. */
+void bp_store_stop_waiting(bp_store *store);
 
 /* Sends a write; ownership goes with it. After bp_store_close has begun, done is called at once with
  * BP_CANCELLED. Any thread. */

@@ -183,6 +183,63 @@ static void test_disk_full(void **state)
     bp_store_close(store);
 }
 
+/* Inserts a row of a megabyte. */
+static named_write *large_write(const char *name, bool waits, atomic_int *answers,
+                                atomic_int *failures)
+{
+    named_write *write = calloc(1, sizeof *write);
+    write->write = (bp_write){.apply = run_sql, .done = count_answer, .waits_for_space = waits};
+    write->answers = answers;
+    write->failures = failures;
+    snprintf(write->sql, sizeof write->sql,
+             "INSERT INTO datasets (name, created) VALUES ('%s' || hex(zeroblob(500000)), 1)",
+             name);
+    return write;
+}
+
+/* What waits for space is there once there is some, and nothing else waits for it. */
+static void test_waiting_for_space(void **state)
+{
+    bp_log_set_level(BP_LOG_ERROR);
+    bp_store *store = open_store(*state);
+    atomic_int answers = 0, failures = 0, waiting = 0, given_up = 0;
+    assert_int_equal(write_sql(store, "PRAGMA max_page_count = 1", NULL), BP_OK);
+    bp_store_write(store, &large_write("w1", true, &waiting, &given_up)->write);
+    bp_store_write(store, &large_write("n1", false, &answers, &failures)->write);
+    bp_store_write(store, &large_write("w2", true, &waiting, &given_up)->write);
+    bp_store_write(store, &large_write("n2", false, &answers, &failures)->write);
+    /* Small writes have room; each of them has those that wait tried again. */
+    for (int i = 0; i < 20; i++) {
+        char sql[64];
+        snprintf(sql, sizeof sql, INSERT("s%d"), i);
+        assert_int_equal(write_sql(store, sql, NULL), BP_OK);
+    }
+    assert_int_equal(atomic_load(&answers), 2);
+    assert_int_equal(atomic_load(&failures), 2);
+    assert_int_equal(atomic_load(&waiting), 0);
+    assert_int_equal(read_number(store, "SELECT count(*) FROM datasets"), 20);
+    assert_int_equal(write_sql(store, "PRAGMA max_page_count = 100000", NULL), BP_OK);
+    /* Before this one or, at the latest, with it. */
+    assert_int_equal(write_sql(store, INSERT("last"), NULL), BP_OK);
+    while (atomic_load(&waiting) < 2)
+        usleep(1000);
+    assert_int_equal(atomic_load(&given_up), 0);
+    assert_int_equal(read_number(store, "SELECT count(*) FROM datasets"), 23);
+    assert_int_equal(read_number(store, "SELECT count(*) FROM datasets WHERE name LIKE 'w%'"), 2);
+
+    /* A daemon that stops waits no longer. */
+    assert_int_equal(write_sql(store, "PRAGMA max_page_count = 1", NULL), BP_OK);
+    bp_store_write(store, &large_write("w3", true, &waiting, &given_up)->write);
+    bp_store_write(store, &large_write("w4", true, &waiting, &given_up)->write);
+    bp_store_stop_waiting(store);
+    while (atomic_load(&waiting) < 4)
+        usleep(1000);
+    assert_int_equal(atomic_load(&given_up), 2);
+    bp_store_write(store, &large_write("w5", true, &waiting, &given_up)->write);
+    bp_store_close(store);
+    assert_int_equal(atomic_load(&given_up), 3);
+}
+
 static void test_the_lock(void **state)
 {
     bp_store *store = open_store(*state);
@@ -297,6 +354,7 @@ int main(void)
                                        STORE_TEST(test_a_lost_transaction),
                                        STORE_TEST(test_the_lock),
                                        STORE_TEST(test_disk_full),
+                                       STORE_TEST(test_waiting_for_space),
                                        STORE_TEST(test_other_versions),
                                        STORE_TEST(test_not_a_database),
                                        STORE_TEST(test_directories),

@@ -50,6 +50,14 @@ class Speaker:
             self.connection.close()
             return None, None
 
+    def ask_raw(self, method, path):
+        """The bytes of an answer, which must be a 200."""
+        self.connection.request(method, "/api/v1/" + path)
+        answer = self.connection.getresponse()
+        content = answer.read()
+        assert answer.status == 200, (path, answer.status, content[:200])
+        return content
+
 
 class Acknowledged:
     """What the daemon has answered 2xx to, of all drains so far."""

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "schema/json/json_text.h"
+#include "schema/json/real_text.h"
 
 void bp_json_put(bp_json_writer *out, const char *bytes, size_t count)
 {
@@ -67,11 +68,16 @@ void bp_json_put_literal(bp_json_writer *out, const char *text)
 void bp_json_put_integer(bp_json_writer *out, int64_t value)
 {
     char digits[24];
-    const int length = snprintf(digits, sizeof digits, "%lld", (long long)value);
-    bp_json_put(out, digits, (size_t)length);
+    size_t at = sizeof digits;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do
+        digits[--at] = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    if (value < 0)
+        digits[--at] = '-';
+    bp_json_put(out, digits + at, sizeof digits - at);
 }
 
-/* Eight times as fast as core's bp_decimal_format, at the price of libc's printf. */
 void bp_json_put_real(bp_json_writer *out, double value)
 {
     if (!isfinite(value)) {
@@ -80,17 +86,8 @@ void bp_json_put_real(bp_json_writer *out, double value)
                                               : "\"-Infinity\"");
         return;
     }
-    char digits[40];
-    size_t length = 0;
-    for (int precision = 15; precision <= 17; precision++) {
-        length = (size_t)snprintf(digits, sizeof digits, "%.*g", precision, value);
-        if (strtod(digits, NULL) == value)
-            break;
-    }
-    if (!memchr(digits, '.', length) && !memchr(digits, 'e', length)) {
-        memcpy(digits + length, ".0", 2);
-        length += 2;
-    }
+    char digits[BP_REAL_TEXT_SIZE];
+    const size_t length = bp_real_text(digits, value);
     bp_json_put(out, digits, length);
 }
 

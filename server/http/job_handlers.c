@@ -9,6 +9,7 @@
 #include "server/http/metrics_csv.h"
 #include "server/http/problem.h"
 #include "server/http/url_text.h"
+#include "server/job/metrics_read.h"
 #include "server/job/spec_lookup.h"
 
 enum { LIST_DEFAULT = 100, LIST_LIMIT = 10000, POINTS_DEFAULT = 1000, WAIT_LIMIT_MS = 60000 };
@@ -220,6 +221,22 @@ static bool wants_csv(const bp_request *request)
     return accept && strstr(accept, "text/csv") && !strstr(accept, "application/json");
 }
 
+static void answer_view(bp_request *request, const bp_metrics_view *view)
+{
+    bp_json_writer text = {0};
+    const bool csv = wants_csv(request);
+    if (csv)
+        bp_metrics_put_csv(&text, view);
+    else
+        bp_metrics_put_json(&text, view);
+    if (text.failed) {
+        free(text.bytes);
+        text.bytes = NULL;
+    }
+    bp_answer_bytes(request, 200, text.bytes, text.length,
+                    csv ? "text/csv; charset=utf-8" : "application/json");
+}
+
 static void answer_waited(bp_request *request);
 
 /* may_wait: nothing new leads to waiting instead of an empty answer. */
@@ -229,33 +246,22 @@ static void answer_metrics(bp_request *request, bool may_wait)
     if (!read_metrics_query(&query, request))
         return;
     int64_t id = (int64_t)bp_request_number(request, 0);
-    json_t *document = NULL;
+    bp_metrics_view view = {0};
     bp_error error = {.status = BP_OK};
     bp_jobs *jobs = request->services->jobs;
     bp_status status =
-        query.most > 0
-            ? bp_jobs_metric_spans_json(&document, jobs, id, query.after, query.most, &error)
-            : bp_jobs_metrics_json(&document, jobs, id, query.after, query.limit, &error);
+        query.most > 0 ? bp_metrics_read_spans(&view, jobs, id, query.after, query.most, &error)
+                       : bp_metrics_read_points(&view, jobs, id, query.after, query.limit, &error);
+    const bool news = view.count > 0 || view.complete;
     if (status != BP_OK) {
         bp_answer_error(request, &error);
-        return;
+    } else if (news || !may_wait || query.wait_ms == 0 || bp_request_stopping(request)) {
+        answer_view(request, &view);
+    } else {
+        bp_request_await(request, answer_waited, true);
+        bp_jobs_watch(jobs, id, query.after, query.wait_ms, notify, request);
     }
-    bool news = json_array_size(json_object_get(document, "points")) > 0 ||
-                json_is_true(json_object_get(document, "complete"));
-    if (news || !may_wait || query.wait_ms == 0 || bp_request_stopping(request)) {
-        if (wants_csv(request)) {
-            size_t size = 0;
-            char *text = bp_metrics_csv(&size, json_object_get(document, "points"), query.most > 0);
-            json_decref(document);
-            bp_answer_bytes(request, 200, text, size, "text/csv; charset=utf-8");
-        } else {
-            bp_answer_json(request, 200, document);
-        }
-        return;
-    }
-    json_decref(document);
-    bp_request_await(request, answer_waited, true);
-    bp_jobs_watch(request->services->jobs, id, query.after, query.wait_ms, notify, request);
+    bp_metrics_view_done(&view);
 }
 
 static void answer_waited(bp_request *request)

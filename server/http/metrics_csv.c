@@ -1,103 +1,131 @@
 #include "server/http/metrics_csv.h"
 
-#include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "schema/json/json_text.h"
+#include "server/base/clock.h"
 
-/* A number in the digits that JSON has it in; a text (a time, "NaN") as it is: none of ours needs
- * quotes. False: no memory. */
-static bool put(FILE *stream, const json_t *value)
+typedef struct column_list {
+    size_t count, room;
+    const char **names; /* of the points' sets */
+} column_list;
+
+/* Where a name stands among some; count: nowhere. guess: looked at first. */
+static size_t find(const char *const *names, size_t count, const char *name, size_t guess)
 {
-    if (json_is_string(value))
-        return fputs(json_string_value(value), stream) >= 0;
-    if (!value || json_is_null(value))
-        return true;
-    char *text = bp_json_text(value, NULL);
-    bool done = text && fputs(text, stream) >= 0;
-    free(text);
-    return done;
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = (guess + i) % count;
+        if (strcmp(names[at], name) == 0)
+            return at;
+    }
+    return count;
 }
 
-/* Names of all values, as the keys of an object. NULL: no memory. */
-static json_t *value_names(const json_t *points)
+static const bp_metric_set *set_at(const bp_metrics_view *view, size_t index)
 {
-    json_t *names = json_object();
-    size_t index;
-    json_t *point;
-    json_array_foreach(points, index, point)
-    {
-        const char *name;
-        json_t *value;
-        json_object_foreach(json_object_get(point, "values"), name, value)
-        {
-            if (json_object_set_new(names, name, json_true()) != 0) {
-                json_decref(names);
-                return NULL;
-            }
+    return view->summed_up ? view->series.entries[index].set : view->page.points[index].set;
+}
+
+/* False: no memory. */
+static bool add_names(column_list *columns, const bp_metric_set *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (find(columns->names, columns->count, set->names[i], i) < columns->count)
+            continue;
+        if (columns->count == columns->room) {
+            const size_t room = columns->room ? 2 * columns->room : 32;
+            const char **names = reallocarray(columns->names, room, sizeof *names);
+            if (!names)
+                return false;
+            columns->names = names;
+            columns->room = room;
+        }
+        columns->names[columns->count++] = set->names[i];
+    }
+    return true;
+}
+
+static bool collect_columns(column_list *columns, const bp_metrics_view *view)
+{
+    const bp_metric_set *seen = NULL;
+    for (size_t i = 0; i < view->count; i++) {
+        const bp_metric_set *set = set_at(view, i);
+        if (set != seen && !add_names(columns, set))
+            return false;
+        seen = set;
+    }
+    return true;
+}
+
+static void put_header(bp_json_writer *out, const column_list *columns, bool summed_up)
+{
+    static const char *const parts[] = {".min", ".max", ".last"};
+    bp_json_put_literal(out, summed_up ? "seq,first_seq,step,epoch,time" : "seq,step,epoch,time");
+    for (size_t i = 0; i < columns->count; i++)
+        for (size_t part = 0; part < (summed_up ? 3 : 1); part++) {
+            bp_json_put(out, ",", 1);
+            bp_json_put_literal(out, columns->names[i]);
+            if (summed_up)
+                bp_json_put_literal(out, parts[part]);
+        }
+    bp_json_put_literal(out, "\r\n");
+}
+
+/* Without the quotes that JSON has around what is not finite. */
+static void put_cell(bp_json_writer *out, double value)
+{
+    bp_json_put(out, ",", 1);
+    if (isnan(value))
+        bp_json_put_literal(out, "NaN");
+    else if (isinf(value))
+        bp_json_put_literal(out, value > 0 ? "Infinity" : "-Infinity");
+    else
+        bp_json_put_real(out, value);
+}
+
+static void put_row(bp_json_writer *out, const column_list *columns, const bp_metric_span *row,
+                    bool summed_up)
+{
+    char time[BP_TIME_TEXT_SIZE];
+    bp_clock_format(time, row->time_us);
+    bp_json_put_integer(out, (int64_t)row->seq);
+    bp_json_put(out, ",", 1);
+    if (summed_up) {
+        bp_json_put_integer(out, (int64_t)row->first_seq);
+        bp_json_put(out, ",", 1);
+    }
+    bp_json_put_integer(out, (int64_t)row->step);
+    bp_json_put(out, ",", 1);
+    bp_json_put_integer(out, (int64_t)row->epoch);
+    bp_json_put(out, ",", 1);
+    bp_json_put_literal(out, time);
+    for (size_t i = 0; i < columns->count; i++) {
+        const size_t at = find(row->set->names, row->set->count, columns->names[i], i);
+        if (at == row->set->count) {
+            bp_json_put_literal(out, summed_up ? ",,," : ",");
+            continue;
+        }
+        put_cell(out, row->minima[at]);
+        if (summed_up) {
+            put_cell(out, row->maxima[at]);
+            put_cell(out, row->latest[at]);
         }
     }
-    return names;
+    bp_json_put_literal(out, "\r\n");
 }
 
-/* The header of a value's columns. */
-static bool put_header(FILE *stream, const char *name, bool summed_up)
+void bp_metrics_put_csv(bp_json_writer *out, const bp_metrics_view *view)
 {
-    return (summed_up ? fprintf(stream, ",%s.min,%s.max,%s.last", name, name, name)
-                      : fprintf(stream, ",%s", name)) > 0;
-}
-
-static bool put_cells(FILE *stream, const json_t *value, bool summed_up)
-{
-    if (!summed_up)
-        return fputc(',', stream) != EOF && put(stream, value);
-    return fputc(',', stream) != EOF && put(stream, json_object_get(value, "min")) &&
-           fputc(',', stream) != EOF && put(stream, json_object_get(value, "max")) &&
-           fputc(',', stream) != EOF && put(stream, json_object_get(value, "last"));
-}
-
-char *bp_metrics_csv(size_t *out_size, const json_t *points, bool summed_up)
-{
-    static const char *const of_points[] = {"seq", "step", "epoch", "time"};
-    static const char *const of_spans[] = {"seq", "first_seq", "step", "epoch", "time"};
-    const char *const *fixed = summed_up ? of_spans : of_points;
-    const size_t fixed_count = summed_up ? 5 : 4;
-    char *text = NULL;
-    size_t size = 0, index;
-    json_t *names = value_names(points), *point, *unused;
-    FILE *stream = names ? open_memstream(&text, &size) : NULL;
-    bool complete = stream != NULL;
-    const char *name;
-    if (complete) {
-        complete =
-            fputs(summed_up ? "seq,first_seq,step,epoch,time" : "seq,step,epoch,time", stream) >= 0;
-        json_object_foreach(names, name, unused)
-        {
-            complete = complete && put_header(stream, name, summed_up);
-        }
-        complete = complete && fputs("\r\n", stream) >= 0;
+    column_list columns = {0};
+    if (!collect_columns(&columns, view))
+        out->failed = true;
+    put_header(out, &columns, view->summed_up);
+    for (size_t i = 0; i < view->count; i++) {
+        const bp_metric_span row = view->summed_up
+                                       ? bp_metric_series_at(&view->series, i)
+                                       : bp_metric_span_of(&view->page, &view->page.points[i]);
+        put_row(out, &columns, &row, view->summed_up);
     }
-    json_array_foreach(points, index, point)
-    {
-        if (!complete)
-            break;
-        for (size_t i = 0; complete && i < fixed_count; i++)
-            complete = (i == 0 || fputc(',', stream) != EOF) &&
-                       put(stream, json_object_get(point, fixed[i]));
-        const json_t *values = json_object_get(point, "values");
-        json_object_foreach(names, name, unused)
-        {
-            complete = complete && put_cells(stream, json_object_get(values, name), summed_up);
-        }
-        complete = complete && fputs("\r\n", stream) >= 0;
-    }
-    if (stream && fclose(stream) != 0)
-        complete = false;
-    json_decref(names);
-    if (!complete) {
-        free(text);
-        return NULL;
-    }
-    *out_size = size;
-    return text;
+    free(columns.names);
 }

@@ -4,11 +4,9 @@
 #ifndef BP_SERVER_HTTP_METRICS_CSV_H
 #define BP_SERVER_HTTP_METRICS_CSV_H
 
-#include <jansson.h>
-#include <stdbool.h>
-#include <stddef.h>
+#include "server/job/metrics_read.h"
 
-/* points: the array of a metrics document. malloc; NULL: no memory. Any thread. */
-char *bp_metrics_csv(size_t *out_size, const json_t *points, bool summed_up);
+/* Numbers in the digits that JSON has them in; no memory shows in the writer. Any thread. */
+void bp_metrics_put_csv(bp_json_writer *out, const bp_metrics_view *view);
 
 #endif

@@ -111,13 +111,6 @@ typedef struct bp_jobs_filter {
 } bp_jobs_filter;
 BP_CHECK_RESULT bp_status bp_jobs_list_json(json_t **out, bp_jobs *jobs,
                                             const bp_jobs_filter *filter, bp_error *error);
-/* {"points": […], "next": SEQ, "complete": bool}: points with seq > after. */
-BP_CHECK_RESULT bp_status bp_jobs_metrics_json(json_t **out, bp_jobs *jobs, int64_t id,
-                                               uint64_t after, size_t limit, bp_error *error);
-/* The same for all points with seq > after, summed up to at most `most` spans: {"seq", "first_seq", "step",
- * "epoch", "time", "values": {name: {"min", "max", "last"}}}. */
-BP_CHECK_RESULT bp_status bp_jobs_metric_spans_json(json_t **out, bp_jobs *jobs, int64_t id,
-                                                    uint64_t after, size_t most, bp_error *error);
 
 /* Asks to be called once (on the main thread) when job `id` has points beyond `after` or has finished,
  * or after timeout_ms, whichever is first. Any thread. May call back before it returns, and on the caller's

@@ -15,6 +15,7 @@
 #include "server/base/log.h"
 #include "server/base/sha256.h"
 #include "server/job/jobs.h"
+#include "server/job/metrics_read.h"
 #include "server/store/database.h"
 #include "tests/server/support_directory.h"
 
@@ -257,8 +258,15 @@ static void wait_for_state(fixture *f, int64_t id, const char *state)
 
 static json_t *metrics(fixture *f, int64_t id, uint64_t after, size_t limit)
 {
-    json_t *json = NULL;
-    assert_int_equal(bp_jobs_metrics_json(&json, f->jobs, id, after, limit, NULL), BP_OK);
+    bp_metrics_view view = {0};
+    bp_json_writer text = {0};
+    assert_int_equal(bp_metrics_read_points(&view, f->jobs, id, after, limit, NULL), BP_OK);
+    bp_metrics_put_json(&text, &view);
+    assert_false(text.failed);
+    json_t *json = json_loadb(text.bytes, text.length, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(json);
+    free(text.bytes);
+    bp_metrics_view_done(&view);
     return json;
 }
 
@@ -688,7 +696,10 @@ static void test_lists(void **state)
     assert_int_equal(json_integer_value(json_object_get(json_array_get(items, 0), "id")), ids[0]);
     json_decref(list);
     assert_int_equal(bp_jobs_document_json(&list, f->jobs, 77, NULL), BP_NOT_FOUND);
-    assert_int_equal(bp_jobs_metrics_json(&list, f->jobs, 77, 0, 10, NULL), BP_NOT_FOUND);
+    bp_metrics_view view = {0};
+    assert_int_equal(bp_metrics_read_points(&view, f->jobs, 77, 0, 10, NULL), BP_NOT_FOUND);
+    assert_int_equal(bp_metrics_read_spans(&view, f->jobs, 77, 0, 10, NULL), BP_NOT_FOUND);
+    bp_metrics_view_done(&view);
 }
 
 int main(void)

@@ -36,6 +36,7 @@ ALTER TABLE jobs ADD COLUMN verifies INTEGER REFERENCES jobs (id) ON DELETE CASC
 ALTER TABLE jobs ADD COLUMN metrics_same INTEGER CHECK (metrics_same IN (0, 1)); -- as that job's; when done
 ALTER TABLE jobs ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1)); -- being swept
 ALTER TABLE jobs ADD COLUMN revision INTEGER NOT NULL DEFAULT 1; -- of what can be changed: the ETag
+ALTER TABLE jobs ADD COLUMN checkpoints INTEGER NOT NULL DEFAULT 0; -- numbers given to any so far
 ALTER TABLE jobs ADD COLUMN weights_sha256 TEXT; -- of a succeeded job's final weights
 
 CREATE INDEX jobs_by_verified ON jobs (verifies) WHERE verifies IS NOT NULL;
@@ -43,6 +44,7 @@ CREATE INDEX jobs_to_sweep ON jobs (id) WHERE deleted = 1;
 
 -- ---- checkpoints: the row comes first, complete = 1 last, in the transaction that makes it one ----
 
+-- Incomplete: being written, left by a daemon that died, or no longer kept and being deleted in pieces.
 CREATE TABLE checkpoints (
     id           INTEGER PRIMARY KEY,
     job_id       INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
@@ -53,7 +55,7 @@ CREATE TABLE checkpoints (
     epoch        INTEGER NOT NULL CHECK (epoch >= 0), -- finished epochs
     metric_seq   INTEGER NOT NULL CHECK (metric_seq >= 0), -- of the last point up to it
     metric       BLOB CHECK (length(metric) = 8), -- what "best" goes by, float64; NULL: not evaluated
-    state        BLOB    NOT NULL, -- everything besides the tensors
+    state        TEXT    NOT NULL CHECK (json_valid(state)), -- bp_checkpoint_state_json
     data_sha256  TEXT    NOT NULL CHECK (length(data_sha256) = 64), -- of the training data set
     fingerprint  TEXT    NOT NULL, -- of the numerics
     sha256       TEXT    NOT NULL CHECK (length(sha256) = 64), -- of position, state and tensors' checksums
@@ -83,6 +85,12 @@ CREATE TABLE checkpoint_pieces (
     ordinal   INTEGER NOT NULL,
     data      BLOB    NOT NULL CHECK (length(data) <= 4194304),
     UNIQUE (tensor_id, ordinal)
+) STRICT;
+
+-- What predictions from a job's checkpoints need besides the weights; written with the first of them.
+CREATE TABLE job_models (
+    job_id INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+    info   TEXT NOT NULL CHECK (json_valid(info)) -- bp_model_info_json, full
 ) STRICT;
 
 -- Which checkpoint an unfinished job begins with: keeps it from being deleted.

@@ -10,6 +10,7 @@
 #include "schema/json/json_text.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
+#include "server/job/checkpoint_sweep.h"
 #include "server/job/job_table.h"
 #include "server/store/database.h"
 #include "server/store/job_store.h"
@@ -363,6 +364,10 @@ bp_status bp_jobs_open(bp_jobs **out, uv_loop_t *loop, bp_store *store, bp_datas
         status = bp_queue_board_create(&jobs->queue_board, error);
     if (status == BP_OK)
         status = bp_watchers_create(&jobs->watchers, loop, error);
+    if (status == BP_OK) {
+        bp_kernels_thread_start();
+        status = bp_numerics_fingerprint(jobs->run_services.fingerprint, options->isa, error);
+    }
     if (status == BP_OK)
         status = bp_progress_board_create(&jobs->run_services.board, options->worker_count, error);
     if (status == BP_OK) {
@@ -382,6 +387,8 @@ bp_status bp_jobs_open(bp_jobs **out, uv_loop_t *loop, bp_store *store, bp_datas
         jobs->open_handles = 2;
         status = read_unfinished(jobs, error);
     }
+    if (status == BP_OK)
+        status = bp_checkpoint_sweep_begin(jobs, error);
     if (status != BP_OK) {
         bp_jobs_free(jobs);
         return status;

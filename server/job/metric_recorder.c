@@ -365,6 +365,44 @@ bp_status bp_metric_recorder_tick(bp_metric_recorder *recorder, const bp_progres
     return busy ? BP_OK : send_group(recorder, progress, error);
 }
 
+bp_status bp_metric_recorder_resume(bp_metric_recorder *recorder, uint64_t seq,
+                                    const json_t *summary, bp_error *error)
+{
+    const json_t *latest = json_object_get(summary, "latest");
+    const json_t *best = json_object_get(summary, "best");
+    const char *name;
+    json_t *value;
+    size_t from = 0;
+    if (!json_is_object(latest) || !json_is_object(best) || seq > recorder->stored_last)
+        return bp_error_set(error, BP_CORRUPT, NULL, "the metrics of a checkpoint cannot be read");
+    json_object_foreach(bp_json_mutable(latest), name, value)
+    {
+        summary_entry *entry = entry_of(recorder, name, &from);
+        if (!entry)
+            return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
+        if (!bp_json_read_number(&entry->latest, value) ||
+            (entry->judged && !bp_json_read_number(&entry->best, json_object_get(best, name))))
+            return bp_error_set(error, BP_CORRUPT, NULL,
+                                "the metrics of a checkpoint cannot be read");
+    }
+    recorder->seq = seq;
+    return BP_OK;
+}
+
+uint64_t bp_metric_recorder_seq(const bp_metric_recorder *recorder)
+{
+    return recorder->seq;
+}
+
+bp_status bp_metric_recorder_send(bp_metric_recorder *recorder, const bp_progress *progress,
+                                  bp_error *error)
+{
+    const point_group *filling = recorder->filling;
+    return filling->page.point_count > 0 || filling->first_line
+               ? send_group(recorder, progress, error)
+               : BP_OK;
+}
+
 bp_status bp_metric_recorder_flush(bp_metric_recorder *recorder, const bp_progress *progress,
                                    bp_error *error)
 {

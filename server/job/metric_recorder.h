@@ -48,6 +48,18 @@ BP_CHECK_RESULT bp_status bp_metric_recorder_tick(bp_metric_recorder *recorder,
                                                   const bp_progress *progress, uint64_t now_ns,
                                                   bp_error *error);
 
+/* Goes on where an earlier run stood: the next point is that behind seq, and the summary is the one that
+ * bp_metric_recorder_summary gave there. Before the first point. BP_CORRUPT, BP_NO_MEMORY. */
+BP_CHECK_RESULT bp_status bp_metric_recorder_resume(bp_metric_recorder *recorder, uint64_t seq,
+                                                    const json_t *summary, bp_error *error);
+
+/* Of the last point that was added. */
+uint64_t bp_metric_recorder_seq(const bp_metric_recorder *recorder);
+
+/* Sends what has gathered, without waiting for it: what is sent to the store from here on comes after. */
+BP_CHECK_RESULT bp_status bp_metric_recorder_send(bp_metric_recorder *recorder,
+                                                  const bp_progress *progress, bp_error *error);
+
 /* Sends all and waits until it is on the disk. */
 BP_CHECK_RESULT bp_status bp_metric_recorder_flush(bp_metric_recorder *recorder,
                                                    const bp_progress *progress, bp_error *error);

@@ -222,7 +222,7 @@ static void start_run(bp_jobs *jobs, bp_job_entry *entry)
     bp_error error = {.status = BP_OK};
     if (bp_run_start(&entry->run, &jobs->run_services, entry->id, &error) == BP_OK) {
         if (jobs->stopping)
-            bp_run_stop(entry->run, true);
+            bp_run_stop(entry->run, BP_STOP_DAEMON);
         return;
     }
     bp_log_error(BP_LOG_ERROR, "job cannot start", &error);
@@ -385,7 +385,8 @@ static void take_effect(bp_jobs *jobs, bp_job_entry *entry, const move *self)
     if (to == BP_JOB_STOPPING) {
         entry->stops_for = self->stops_for;
         if (entry->run)
-            bp_run_stop(entry->run, entry->stops_for == BP_JOB_PAUSED);
+            bp_run_stop(entry->run,
+                        entry->stops_for == BP_JOB_PAUSED ? BP_STOP_PAUSE : BP_STOP_CANCEL);
         return;
     }
     if (holds_worker(from))
@@ -516,7 +517,7 @@ void bp_scheduler_stop(bp_jobs *jobs)
     for (size_t i = 0; i < jobs->table.count; i++) {
         bp_job_entry *entry = jobs->table.entries[i];
         if (entry->run && entry->state == BP_JOB_RUNNING)
-            bp_run_stop(entry->run, true);
+            bp_run_stop(entry->run, BP_STOP_DAEMON);
     }
     finish_stopping(jobs);
 }

@@ -13,6 +13,7 @@
 #include "server/job/gradient_gate.h"
 #include "server/job/metric_recorder.h"
 #include "server/job/point_draft.h"
+#include "server/job/run_checkpoints.h"
 #include "server/job/stored_spec.h"
 #include "server/job/verification.h"
 #include "server/model/weights_copy.h"
@@ -20,13 +21,18 @@
 /* Progress is published this often; a person does not read faster. */
 enum { PUBLISH_INTERVAL_MS = 200 };
 
-/* The larger one wins. */
-typedef enum stop_kind { STOP_NOT, STOP_KEEP, STOP_DROP } stop_kind;
+/* How long an evaluation at the end of an epoch may go on when the run is to stop and be kept: broken off,
+ * it leaves nothing to take a checkpoint of. */
+enum { EVALUATION_GRACE_MS = 3000 };
+
+/* No stop, or 1 + bp_run_stop_kind. */
+enum { STOP_NOT };
 
 struct bp_run {
     const bp_run_services *services;
     int64_t job;
-    atomic_int stop; /* stop_kind */
+    atomic_int stop;       /* STOP_NOT, or 1 + bp_run_stop_kind */
+    atomic_ullong stop_ns; /* when it was said */
     pthread_t thread;
     bp_run_outcome outcome; /* the thread's until it is joined */
 
@@ -35,18 +41,46 @@ struct bp_run {
     bp_job_data data;
     bp_thread_pool *pool;
     bp_trainer *trainer;
+    bp_run_checkpoints *checkpoints;
+    bool resumed; /* from a checkpoint, at begun_step */
     bp_metric_recorder *recorder;
     bp_progress progress;
+    uint64_t begun_step;   /* finished ones then */
     uint64_t begun_ns;     /* of the first step */
     uint64_t published_ns; /* of the last publication */
     uint64_t rows_since_published;
-    bool stopped_early, gate_failed;
+    bool gate_failed;
     bp_point_draft *draft; /* the point in the making */
 };
 
 static bool is_stopped(void *context)
 {
     return atomic_load_explicit(&((bp_run *)context)->stop, memory_order_relaxed) != STOP_NOT;
+}
+
+static bool is_to_be_kept(const bp_run *run)
+{
+    return atomic_load_explicit(&run->stop, memory_order_relaxed) > 1 + BP_STOP_CANCEL;
+}
+
+/* For evaluations. */
+static bool is_out_of_time(void *context)
+{
+    const bp_run *run = context;
+    if (!is_stopped(context) || !is_to_be_kept(run))
+        return is_stopped(context);
+    const uint64_t since = atomic_load_explicit(&run->stop_ns, memory_order_relaxed);
+    return bp_clock_monotonic_ns() - since > (uint64_t)EVALUATION_GRACE_MS * 1000000;
+}
+
+/* Weights to begin with, where the run does not go on from a checkpoint. */
+static bp_status take_first_weights(bp_run *run, bp_error *error)
+{
+    if (run->resumed || !run->spec->initial_model)
+        return BP_OK;
+    return bp_weights_copy_stored(bp_trainer_network(run->trainer), run->services->store,
+                                  run->spec->initial_model, run->spec->initial_version,
+                                  run->services->isa, error);
 }
 
 static bp_status prepare_run(bp_run *run, bp_error *error)
@@ -72,16 +106,26 @@ static bp_status prepare_run(bp_run *run, bp_error *error)
         status = bp_trainer_create(&run->trainer, &run->spec->training, &run->data.training,
                                    threads, error);
     if (status == BP_OK)
-        bp_trainer_set_stop(run->trainer, is_stopped, run);
-    if (status == BP_OK && run->spec->initial_model)
-        status = bp_weights_copy_stored(bp_trainer_network(run->trainer), services->store,
-                                        run->spec->initial_model, run->spec->initial_version,
-                                        services->isa, error);
+        bp_trainer_set_stop(run->trainer, is_out_of_time, run);
+    if (status == BP_OK) {
+        const bp_checkpoint_setup setup = {.store = services->store,
+                                           .job = run->job,
+                                           .spec = run->spec,
+                                           .data = &run->data,
+                                           .trainer = run->trainer,
+                                           .fingerprint = services->fingerprint};
+        status =
+            bp_run_checkpoints_open(&run->checkpoints, &run->resumed, &setup, run->trainer, error);
+    }
+    if (status == BP_OK)
+        status = take_first_weights(run, error);
     if (status == BP_OK)
         status = bp_point_draft_create(&run->draft, run->spec->layer_count, error);
     if (status == BP_OK)
         status = bp_metric_recorder_create(&run->recorder, services->store, run->job,
                                            services->committed, services->context, error);
+    if (status == BP_OK)
+        status = bp_run_checkpoints_attach(run->checkpoints, run->recorder, error);
     return status;
 }
 
@@ -112,9 +156,9 @@ static void publish(bp_run *run, uint64_t now_ns)
         double *shown = &run->progress.samples_per_second;
         *shown = isnan(*shown) ? rate : *shown + 0.3 * (rate - *shown);
     }
-    if (run->progress.step > 0)
+    if (run->progress.step > run->begun_step)
         run->progress.seconds_left = (double)(now_ns - run->begun_ns) * 1e-9 /
-                                     (double)run->progress.step *
+                                     (double)(run->progress.step - run->begun_step) *
                                      (double)(run->progress.steps - run->progress.step);
     run->rows_since_published = 0;
     run->published_ns = now_ns;
@@ -198,8 +242,10 @@ static void end_epoch(bp_run *run)
     if (run->data.validation.row_count > 0)
         draft_part(run, &metrics, BP_WATCHED_VALIDATION_LOSS, BP_WATCHED_VALIDATION_ACCURACY,
                    &run->data.validation);
-    if (watches_anything(run) && bp_trainer_epoch_end(run->trainer, &metrics).stop)
-        run->stopped_early = true;
+    if (watches_anything(run))
+        (void)bp_trainer_epoch_end(run->trainer, &metrics);
+    if (run->spec->checkpoint.is_judged)
+        bp_run_checkpoints_judge(run->checkpoints, metrics.value[run->spec->checkpoint.metric]);
 }
 
 /* One update and what belongs to it. BP_NOT_FINITE: diverged. */
@@ -234,22 +280,40 @@ static bp_status take_step(bp_run *run, bp_error *error)
     if (now_ns - run->published_ns >= (uint64_t)PUBLISH_INTERVAL_MS * 1000000)
         publish(run, now_ns);
     if (status == BP_OK)
+        status = bp_run_checkpoints_tick(run->checkpoints, &run->progress, now_ns, error);
+    if (status == BP_OK)
         status = bp_metric_recorder_tick(run->recorder, &run->progress, now_ns, error);
     return status;
 }
 
+/* BP_CANCELLED, after a checkpoint to go on from where one is wanted. */
+static bp_status stop_here(bp_run *run, bp_error *error)
+{
+    const bool pauses = atomic_load_explicit(&run->stop, memory_order_relaxed) == 1 + BP_STOP_PAUSE;
+    bp_status status = BP_OK;
+    if (is_to_be_kept(run) && run->progress.step > run->begun_step)
+        status = bp_run_checkpoints_take(run->checkpoints, pauses ? "paused" : "stopped",
+                                         &run->progress, error);
+    return status == BP_OK ? bp_error_set(error, BP_CANCELLED, NULL, "stopped") : status;
+}
+
 static bp_status take_all_steps(bp_run *run, bp_error *error)
 {
-    run->progress.steps = bp_trainer_position(run->trainer).step_limit;
+    const bp_position begun = bp_trainer_position(run->trainer);
+    run->begun_step = run->progress.step = begun.step;
+    run->progress.epoch = begun.step > 0 ? (begun.step - 1) / begun.steps_per_epoch + 1 : 0;
+    run->progress.steps = begun.step_limit;
     run->begun_ns = run->published_ns = bp_clock_monotonic_ns();
     publish(run, run->begun_ns);
     bp_status status = BP_OK;
     while (status == BP_OK && !bp_trainer_finished(run->trainer)) {
         if (is_stopped(run))
-            status = bp_error_set(error, BP_CANCELLED, NULL, "stopped");
+            status = stop_here(run, error);
         else
             status = take_step(run, error);
     }
+    if (status == BP_OK)
+        status = bp_run_checkpoints_take(run->checkpoints, "end", &run->progress, error);
     run->progress.seconds_left = 0;
     /* Whatever ended the run: its points belong to the history. */
     if (status == BP_OK || status == BP_NOT_FINITE || status == BP_CANCELLED) {
@@ -330,7 +394,8 @@ static void describe_end(bp_run *run, bp_status status, const bp_error *error)
     outcome->end = status == BP_OK          ? BP_RUN_SUCCEEDED
                    : status == BP_CANCELLED ? BP_RUN_STOPPED
                                             : BP_RUN_FAILED;
-    if (outcome->end == BP_RUN_SUCCEEDED && run->stopped_early)
+    if (outcome->end == BP_RUN_SUCCEEDED &&
+        bp_trainer_watch_state(run->trainer).early_stopping.stopped)
         snprintf(outcome->reason, sizeof outcome->reason, "early_stopping");
     if (outcome->end != BP_RUN_FAILED)
         return;
@@ -356,7 +421,7 @@ static void *run_body(void *argument)
     bp_kernels_thread_start();
     bp_error error = {.status = BP_OK};
     bp_status status = prepare_run(run, &error);
-    if (status == BP_OK && run->spec->gradient_check)
+    if (status == BP_OK && run->spec->gradient_check && !run->resumed)
         status = pass_gate(run, &error);
     if (status == BP_OK)
         status = take_all_steps(run, &error);
@@ -365,6 +430,7 @@ static void *run_body(void *argument)
     if (status == BP_OK)
         status = bp_verification_compare(run->services->store, run->job, is_stopped, run, &error);
     describe_end(run, status, &error);
+    bp_run_checkpoints_free(run->checkpoints);
     bp_metric_recorder_free(run->recorder);
     bp_point_draft_free(run->draft);
     bp_trainer_free(run->trainer);
@@ -393,14 +459,15 @@ bp_status bp_run_start(bp_run **out, const bp_run_services *services, int64_t jo
     return BP_OK;
 }
 
-void bp_run_stop(bp_run *run, bool keep)
+void bp_run_stop(bp_run *run, bp_run_stop_kind kind)
 {
     int before = STOP_NOT;
-    if (keep)
-        atomic_compare_exchange_strong_explicit(&run->stop, &before, STOP_KEEP,
-                                                memory_order_relaxed, memory_order_relaxed);
+    atomic_store_explicit(&run->stop_ns, bp_clock_monotonic_ns(), memory_order_relaxed);
+    if (kind == BP_STOP_CANCEL)
+        atomic_store_explicit(&run->stop, 1 + BP_STOP_CANCEL, memory_order_relaxed);
     else
-        atomic_store_explicit(&run->stop, STOP_DROP, memory_order_relaxed);
+        (void)atomic_compare_exchange_strong_explicit(&run->stop, &before, 1 + (int)kind,
+                                                      memory_order_relaxed, memory_order_relaxed);
 }
 
 void bp_run_join(bp_run *run, bp_run_outcome *out)

@@ -3,6 +3,7 @@
 #ifndef BP_SERVER_JOB_TRAINER_THREAD_H
 #define BP_SERVER_JOB_TRAINER_THREAD_H
 
+#include "core/check/numerics_fingerprint.h"
 #include "server/dataset/datasets.h"
 #include "server/job/job_result.h"
 #include "server/job/progress_board.h"
@@ -14,6 +15,7 @@ typedef struct bp_run_services {
     bp_progress_board *board;
     bp_job_limits limits;
     bp_isa isa;
+    char fingerprint[BP_FINGERPRINT_SIZE]; /* of the numerics */
     /* Metric points up to seq are on the disk. */
     void (*committed)(void *context, int64_t job, uint64_t seq);
     /* The last thing that the thread does; the run can be joined. */
@@ -37,10 +39,15 @@ typedef struct bp_run bp_run;
 
 BP_CHECK_RESULT bp_status bp_run_start(bp_run **out, const bp_run_services *services, int64_t job,
                                        bp_error *error);
-/* The run ends at its next step, or between two blocks of its data. keep: it writes a checkpoint first, so
- * that it can go on from there (a pause, a daemon that stops); false (a job that is cancelled) overrides
- * what was said before and is not overridden. Any thread. */
-void bp_run_stop(bp_run *run, bool keep);
+typedef enum bp_run_stop_kind {
+    BP_STOP_CANCEL, /* overrides what was said before and is not overridden */
+    BP_STOP_PAUSE,  /* a checkpoint is written first, to go on from */
+    BP_STOP_DAEMON  /* the same */
+} bp_run_stop_kind;
+
+/* The run ends at its next step, or between two blocks of its data; where a checkpoint is wanted, an
+ * evaluation has some seconds to come to its end. Any thread. */
+void bp_run_stop(bp_run *run, bp_run_stop_kind kind);
 /* Waits for the thread, gives its outcome (the result is the caller's) and frees the run. */
 void bp_run_join(bp_run *run, bp_run_outcome *out);
 

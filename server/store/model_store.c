@@ -6,6 +6,7 @@
 #include "schema/json/json_text.h"
 #include "server/base/sha256.h"
 #include "server/store/database.h"
+#include "server/store/tensor_shape.h"
 
 static bp_status next_version(uint64_t *out, sqlite3 *database, const char *name, bp_error *error)
 {
@@ -54,24 +55,14 @@ static bp_status insert_model(int64_t *out_id, sqlite3 *database, const bp_model
     return status;
 }
 
-static void write_shape(char *out, size_t size, const bp_tensor *tensor)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < tensor->rank && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%c%zu", i == 0 ? '[' : ',',
-                                 tensor->shape[i]);
-    if (used < size)
-        snprintf(out + used, size - used, "]");
-}
-
 void bp_weights_sha256(char out[BP_SHA256_TEXT_SIZE], const bp_stored_tensor *tensors, size_t count)
 {
     bp_sha256 hash;
     bp_sha256_begin(&hash);
     for (size_t i = 0; i < count; i++) {
         const bp_tensor *tensor = &tensors[i].tensor;
-        char shape[BP_RANK_LIMIT * 24], line[BP_TENSOR_NAME_SIZE + sizeof shape + 128];
-        write_shape(shape, sizeof shape, tensor);
+        char shape[BP_TENSOR_SHAPE_SIZE], line[BP_TENSOR_NAME_SIZE + sizeof shape + 128];
+        bp_tensor_shape_text(shape, tensor);
         const int length = snprintf(line, sizeof line, "%s %s %s %s\n", tensor->name,
                                     bp_dtype_name(tensor->dtype), shape, tensors[i].sha256);
         bp_sha256_add(&hash, line, (size_t)length);
@@ -87,8 +78,8 @@ static bp_status insert_tensor(sqlite3_stmt *statement, int64_t model, size_t or
     if (bytes > 1000000000)
         return bp_error_set(error, BP_TOO_LARGE, tensor->name,
                             "%zu bytes are more than a stored tensor can have (1000000000)", bytes);
-    char shape[BP_RANK_LIMIT * 24];
-    write_shape(shape, sizeof shape, tensor);
+    char shape[BP_TENSOR_SHAPE_SIZE];
+    bp_tensor_shape_text(shape, tensor);
     sqlite3_bind_int64(statement, 1, model);
     sqlite3_bind_int64(statement, 2, (sqlite3_int64)ordinal);
     sqlite3_bind_text(statement, 3, tensor->name, -1, SQLITE_STATIC);

@@ -76,7 +76,8 @@ static void test_notices_changed_bits(void **state)
     for (size_t i = 0; i < 3; i++) {
         replacement = &changed[i];
         take(after, bp_isa_detect());
-        if (!strcmp(before, after)) fail_msg("change %zu", i);
+        if (!strcmp(before, after))
+            fail_msg("change %zu", i);
     }
     replacement = NULL;
     take(after, bp_isa_detect());

@@ -109,11 +109,12 @@ static bp_status take_tensor(bp_network *network, size_t index, sqlite3_stmt *st
     const char *dtype = (const char *)sqlite3_column_text(statement, 1);
     const char *sha256 = (const char *)sqlite3_column_text(statement, 2);
     const void *data = sqlite3_column_blob(statement, 3);
-    if (!name || !dtype || !sha256 || (!data && bytes > 0))
+    const size_t found_bytes = (size_t)sqlite3_column_bytes(statement, 3);
+    if (!name || !dtype || !sha256 || (!data && found_bytes > 0))
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a tensor");
     char found[BP_SHA256_TEXT_SIZE];
     if (strcmp(name, tensor.name) != 0 || strcmp(dtype, bp_dtype_name(tensor.dtype)) != 0 ||
-        (size_t)sqlite3_column_bytes(statement, 3) != bytes)
+        found_bytes != bytes)
         return bp_error_set(error, BP_CORRUPT, tensor.name,
                             "the stored tensor is not the one that the model's layers need");
     bp_sha256_text(found, data, bytes);

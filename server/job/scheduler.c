@@ -403,7 +403,9 @@ static void take_effect(bp_jobs *jobs, bp_job_entry *entry, const move *self)
 /* The write has failed: the job is where it was. */
 static void stay(bp_jobs *jobs, bp_job_entry *entry, const move *self)
 {
-    bp_log_error(BP_LOG_ERROR, "a job's state cannot be written", &self->error);
+    /* A refusal is the user's to know: a data set has gone, the job has been deleted meanwhile. */
+    if (!self->asked || (self->status != BP_CONFLICT && self->status != BP_NOT_FOUND))
+        bp_log_error(BP_LOG_ERROR, "a job's state cannot be written", &self->error);
     if (entry->moving_to == BP_JOB_RUNNING)
         give_worker_back(jobs, entry);
     if (entry->state == BP_JOB_QUEUED)

@@ -134,6 +134,47 @@ static void json_types(void **state)
     assert_false(bp_is_json_type(NULL));
 }
 
+static bool if_match(size_t *count, int64_t numbers[3], const char *value)
+{
+    const bp_header header = {.count = 1, .value = value};
+    return bp_if_match_parse(count, numbers, 3, &header);
+}
+
+static void conditions_are_read(void **state)
+{
+    (void)state;
+    size_t count = 9;
+    int64_t numbers[3] = {0};
+    assert_true(if_match(&count, numbers, "\"12\""));
+    assert_int_equal(count, 1);
+    assert_int_equal(numbers[0], 12);
+    assert_true(if_match(&count, numbers, " \"1\",\"2\" , W/\"3\", \"x y\",\"4\""));
+    assert_int_equal(count, 3);
+    assert_int_equal(numbers[2], 4);
+    /* Tags of others, weak ones, and numbers that we do not write so match nothing. */
+    static const char *const strange[] = {
+        "\"\"", "\"01\"", "\"-1\"", "W/\"1\"", "\"1.0\"", "\"abc\"", "\"99999999999999999999\""};
+    for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
+        assert_true(if_match(&count, numbers, strange[i]));
+        assert_int_equal(count, 0);
+    }
+    static const char *const broken[] = {"",
+                                         " ",
+                                         ",",
+                                         "1",
+                                         "\"1",
+                                         "1\"",
+                                         "\"1\"\"2\"",
+                                         "\"1\"x",
+                                         "*",
+                                         "\"1\", 2",
+                                         "\"1\",\"2\",\"3\",\"4\""};
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
+        assert_false(if_match(&count, numbers, broken[i]));
+    const bp_header twice = {.count = 2, .value = "\"1\""};
+    assert_false(bp_if_match_parse(&count, numbers, 3, &twice));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +183,7 @@ int main(void)
         cmocka_unit_test(hosts),
         cmocka_unit_test(origins),
         cmocka_unit_test(json_types),
+        cmocka_unit_test(conditions_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,7 +96,7 @@ static const option options[] = {
      "most rows of a prediction"},
     {"http-threads", "BACKPROPD_HTTP_THREADS", "N", OPTION_COUNT, AT(http_threads), NULL, http_thread_count, 1, 256, NULL, "the number of cores, 2 to 8",
      "threads that answer requests"},
-    {"connections", "BACKPROPD_CONNECTIONS", "N", OPTION_COUNT, AT(connections), "1000", NULL, 1, 100000, NULL, NULL,
+    {"connections", "BACKPROPD_CONNECTIONS", "N", OPTION_COUNT, AT(connections), "2000", NULL, 1, 100000, NULL, NULL,
      "open connections that are served; further ones get 503"},
     {"deadline", "BACKPROPD_DEADLINE", "SECONDS", OPTION_COUNT, AT(deadline_s), "30", NULL, 1, 3600, NULL, NULL,
      "how long a client may take to send a request or to take its answer"},

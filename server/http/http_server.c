@@ -30,7 +30,7 @@ bp_http_options bp_http_options_default(void)
         .address = "127.0.0.1",
         .port = 8470,
         .thread_count = 2,
-        .connection_limit = 1000,
+        .connection_limit = 2000,
         .json_body_bytes = 1 << 20,
         .predict_body_bytes = 64 << 20,
         .predict_rows = 10000,

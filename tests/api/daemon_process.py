@@ -21,6 +21,13 @@ def binary():
     return path
 
 
+def is_instrumented():
+    """Sanitizers bring memory of their own."""
+    symbols = subprocess.run(["grep", "-c", "__asan_init\\|__tsan_init", binary()],
+                             stdout=subprocess.PIPE, text=True).stdout
+    return symbols.strip() != "0"
+
+
 class Daemon:
     """base is the root URL, pid the process; both change with restart(). prefix: a command to run it under
     (one that ends in its exec); program: another build of it."""

@@ -6,6 +6,7 @@ import time
 import pytest
 
 import rest_client
+from daemon_process import is_instrumented
 from event_stream import EventStream, all_events
 from raw_http import Connection, once, problem, request
 
@@ -212,7 +213,7 @@ def test_a_slow_reader_holds_up_nobody_and_loses_nothing(client, daemon, start_e
                 event = next(fast)
                 seq = event.data.get("seq", seq)
         # 40000 points are more than 8 MB of text.
-        assert daemon.resident_bytes() - before < 32 * 2**20
+        assert is_instrumented() or daemon.resident_bytes() - before < 32 * 2**20
         client.post(f"jobs/{job}/cancel", expect=202)
         events = slow.take(30000)
     assert_gapless(events)
@@ -282,6 +283,6 @@ def test_stopping_ends_streams_and_the_next_daemon_goes_on(client, daemon, start
             while events[-1].kind != "state" or events[-1].data["to"] != "running" or len(events) < 25:
                 events.append(next(stream))
         assert_gapless(events)
-        assert [event.data["reason"] for event in events if event.kind == "state"][2:] == ["daemon_stopped", None]
+        assert [event.data["reason"] for event in events if event.kind == "state"][2:] == ["daemon_stopped", "started"]
     for other in [job, *queued]:
         cancel(client, other)

@@ -6,13 +6,7 @@ import pytest
 
 import daemon_process
 import rest_client
-
-
-def is_instrumented():
-    """Sanitizers bring memory of their own."""
-    symbols = subprocess.run(["grep", "-c", "__asan_init\\|__tsan_init", daemon_process.binary()],
-                             stdout=subprocess.PIPE, text=True).stdout
-    return symbols.strip() != "0"
+from daemon_process import is_instrumented
 
 
 def test_idle_daemon_is_small(daemon):

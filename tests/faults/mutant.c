@@ -53,7 +53,8 @@ void __wrap_bp_store_write(bp_store *store, bp_write *write)
         __real_bp_store_write(store, write);
         return;
     }
-    *hasty = (hasty_write){.write = {.apply = apply_hastily, .done = finish_hastily}, .inner = write};
+    *hasty =
+        (hasty_write){.write = {.apply = apply_hastily, .done = finish_hastily}, .inner = write};
     __real_bp_store_write(store, &hasty->write);
 }
 

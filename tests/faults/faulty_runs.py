@@ -13,15 +13,16 @@ import drains  # noqa: E402
 IRIS = ROOT / "tests/data/iris.csv"
 
 # Everything that has a state of its own: slots, dropout masks, plateau, early stopping with its best
-# weights, a last short batch, checkpoints in mid-epoch.
+# weights, a last short batch, checkpoints in mid-epoch. In 200 epochs it has its best one (the 37th) and
+# several reductions of the rate well before a kill at two thirds.
 STATEFUL = {
     "data": {"dataset": "iris", "target": "species", "validation": {"fraction": 0.2}},
     "network": {"layers": [
         {"type": "dense", "units": 24, "activation": "tanh", "dropout": {"keep": 0.8}},
         {"type": "dense", "units": "auto"}]},
-    "optimizer": {"type": "adam", "learning_rate": 0.002},
-    "schedule": {"type": "plateau", "patience": 3, "factor": 0.7},
-    "training": {"epochs": 60, "batch_size": 17, "seed": 5,
+    "optimizer": {"type": "adam", "learning_rate": 0.02},
+    "schedule": {"type": "plateau", "patience": 8, "factor": 0.8},
+    "training": {"epochs": 60, "batch_size": 17, "seed": 6,
                  "early_stopping": {"metric": "validation.loss", "patience": 1000,
                                     "restore_best": True}},
     "metrics": {"every_steps": 3},

@@ -3,11 +3,16 @@
  *
  *   answer-before-commit  a write is answered as soon as it is applied
  *   database-unsynced     SQLite's commits are not synced
- *   files-unsynced        nor are files and folders */
+ *   files-unsynced        nor are files and folders
+ *   forget-slots          a run that is resumed has the optimiser of a new one
+ *   forget-watch          its plateau schedule and early stopping begin anew
+ *   forget-best           its best weights are those of the checkpoint
+ *   step-back             it repeats the last step */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/training/trainer_state.h"
 #include "server/store/database.h"
 #include "server/store/store.h"
 
@@ -78,4 +83,48 @@ int __wrap_fsync(int file);
 int __wrap_fsync(int file)
 {
     return is_mutation("files-unsynced") ? 0 : __real_fsync(file);
+}
+
+/* ---- resuming ---- */
+
+static void forget_tensors(const bp_trainer *trainer, const bp_trainer_state *state, void *snapshot,
+                           bp_state_role role)
+{
+    const size_t count = bp_state_tensor_count(trainer, state);
+    size_t weights = 0;
+    for (size_t i = 0; i < count; i++) {
+        const bp_state_tensor at = bp_state_tensor_at(trainer, snapshot, i);
+        const size_t bytes = at.tensor.element_count * bp_dtype_size(at.tensor.dtype);
+        if (at.role == role && role == BP_STATE_SLOT)
+            memset(at.tensor.data, 0, bytes);
+        else if (at.role == role)
+            memcpy(at.tensor.data, bp_state_tensor_at(trainer, snapshot, weights++).tensor.data,
+                   bytes);
+    }
+}
+
+bp_status __real_bp_trainer_restore(bp_trainer *trainer, const bp_trainer_state *state,
+                                    const void *snapshot, bp_error *error);
+bp_status __wrap_bp_trainer_restore(bp_trainer *trainer, const bp_trainer_state *state,
+                                    const void *snapshot, bp_error *error);
+bp_status __wrap_bp_trainer_restore(bp_trainer *trainer, const bp_trainer_state *state,
+                                    const void *snapshot, bp_error *error)
+{
+    const size_t bytes = bp_snapshot_bytes(trainer);
+    bp_trainer_state changed = *state;
+    void *copy = malloc(bytes);
+    if (!copy)
+        abort();
+    memcpy(copy, snapshot, bytes);
+    if (is_mutation("forget-slots"))
+        forget_tensors(trainer, state, copy, BP_STATE_SLOT);
+    if (is_mutation("forget-best"))
+        forget_tensors(trainer, state, copy, BP_STATE_BEST);
+    if (is_mutation("forget-watch"))
+        changed.watch = (bp_watch_state){.plateau.started = 0};
+    if (is_mutation("step-back") && changed.step > 0)
+        changed.step--;
+    const bp_status status = __real_bp_trainer_restore(trainer, &changed, copy, error);
+    free(copy);
+    return status;
 }

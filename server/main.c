@@ -207,7 +207,7 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (action == BP_OPTIONS_VERSION) {
-        puts("backpropd " BP_VERSION);
+        printf("backpropd %s\n", BP_VERSION);
         return EXIT_SUCCESS;
     }
     bp_log_set_level((bp_log_level)options.log_level);

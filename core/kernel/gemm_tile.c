@@ -8,6 +8,7 @@ enum { AHEAD = 16 };
 
 /* `count` tiles of `rows` rows and `vectors` vectors, one below the other. All but the strip and
  * the count are constants where this is inlined. Moves the strip's A and C past them. */
+/* NOLINTNEXTLINE(readability-function-size): one loop whose accumulators never leave registers */
 BP_INLINE void tiles(bp_strip *strip, size_t count, const size_t rows, const size_t vectors,
                      const bool by_column, const bool copies)
 {

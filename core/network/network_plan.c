@@ -180,6 +180,98 @@ static void alternating_take(alternating *pair, bp_arena *arena, size_t rows, si
         pair->data[parity] = take_rows(arena, rows, pair->width[parity], size);
 }
 
+/* What is decided while the layers are walked through and needed afterwards. */
+typedef struct plan {
+    const bp_network_spec *spec;
+    bool training;
+    bool keep_all_a, keep_all_delta; /* of all layers until the end of the pass */
+    size_t real_size;
+    alternating a, delta;
+} plan;
+
+/* Room for the layer's activations and errors, or a share in the alternating buffers. */
+static void plan_buffers(bp_layer *layer, plan *p, bp_arena *arena, size_t parity)
+{
+    const size_t rows = p->spec->batch_rows, width = layer->shape.output_width;
+    if (p->keep_all_a)
+        layer->a = take_rows(arena, rows, width, p->real_size);
+    else if (width > p->a.width[parity])
+        p->a.width[parity] = width;
+    const bool separate_z =
+        !layer->type->is_mask &&
+        (p->spec->keep_z || (p->training && layer->activation->derivative_from_z));
+    layer->z = separate_z ? take_rows(arena, rows, width, p->real_size) : layer->a;
+    layer->masked = layer->a;
+    if (layer->dropout && layer->dropout->masks_output && p->keep_all_a)
+        layer->masked = take_rows(arena, rows, width, p->real_size);
+    if (layer->dropout && layer->dropout->masks_weights)
+        plan_masked_parameters(layer, arena, p->real_size);
+    if (p->training && p->keep_all_delta)
+        layer->delta = take_rows(arena, rows, width, p->real_size);
+    else if (p->training && width > p->delta.width[parity])
+        p->delta.width[parity] = width;
+}
+
+/* Everything that each layer has of its own; leaves the network's output width. */
+static bp_status plan_layers(bp_network *network, plan *p, bp_network_size *size, bp_arena *arena,
+                             bp_arena *block, unsigned char *shared, bp_error *error)
+{
+    const bp_network_spec *spec = p->spec;
+    bool trained_is_known = false;
+    size_t width = spec->input_width, parity = 0;
+    for (size_t index = 0; index < spec->layer_count; index++) {
+        bp_layer measured;
+        bp_layer *layer = network->layers ? &network->layers[index] : &measured;
+        bp_status status = plan_shape(layer, network, spec, index, width, error);
+        if (status != BP_OK)
+            return status;
+        width = layer->shape.output_width;
+        parity = next_parity(layer, parity);
+        if (!trained_is_known && layer->shape.tensor_count > 0) {
+            network->first_trained = index;
+            trained_is_known = true;
+        }
+        if (!plan_parameters(layer, size, block, shared, p->real_size))
+            return layer_error(error, BP_TOO_LARGE, index, "", "the layer is too large");
+
+        size_t packed_bytes, scratch_bytes;
+        if (!layer->type->measure(&packed_bytes, &scratch_bytes, &layer->shape, network->kernels,
+                                  spec->batch_rows))
+            return layer_error(error, BP_TOO_LARGE, index, "", "the layer is too large");
+        if (layer->shape.initialize_bytes > network->initialize_bytes)
+            network->initialize_bytes = layer->shape.initialize_bytes;
+        layer->packed = bp_arena_take(arena, packed_bytes, 1);
+        layer->scratch = bp_arena_take(arena, scratch_bytes, 1);
+        plan_buffers(layer, p, arena, parity);
+    }
+    network->output_width = size->output_width = width;
+    if (network->loss->binary && width != 1)
+        return layer_error(
+            error, BP_SHAPE, spec->layer_count - 1, "/units",
+            "under this loss the last layer has one unit, whose output speaks for the "
+            "second of two classes");
+    return BP_OK;
+}
+
+/* Hands the layers the buffers that they share, and their gradients. */
+static void connect_layers(bp_network *network, const plan *p)
+{
+    size_t parity = 0;
+    for (size_t index = 0; index < network->layer_count; index++) {
+        bp_layer *layer = &network->layers[index];
+        parity = next_parity(layer, parity);
+        if (!p->keep_all_a)
+            layer->z = layer->a = layer->masked = p->a.data[parity];
+        if (p->training && !p->keep_all_delta)
+            layer->delta = p->delta.data[parity];
+        const unsigned char *first = network->parameters;
+        unsigned char *gradients = network->gradients;
+        for (size_t tensor = 0; p->training && tensor < layer->shape.tensor_count; tensor++)
+            layer->gradient[tensor] =
+                gradients + ((const unsigned char *)layer->parameter[tensor] - first);
+    }
+}
+
 bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *arena,
                           bp_arena *block, const void *shared, const bp_network_spec *spec,
                           bp_error *error)
@@ -189,9 +281,12 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
         return status;
     const bp_kernels *kernels = network->kernels;
     const bool training = spec->use == BP_USE_TRAINING;
-    /* Whether activations, and δ, of all layers stay until the end of the pass. */
-    const bool keep_all_a = training || spec->keep_z, keep_all_delta = spec->keep_z;
-    const size_t rows = spec->batch_rows, real_size = kernels->real_size;
+    plan p = {.spec = spec,
+              .training = training,
+              .keep_all_a = training || spec->keep_z,
+              .keep_all_delta = spec->keep_z,
+              .real_size = kernels->real_size};
+    const size_t rows = spec->batch_rows;
     /* Through an integer, because layers of either use share one type: nothing writes the
      * parameters of a network for prediction. */
     unsigned char *shared_bytes = shared ? (unsigned char *)(uintptr_t)shared : NULL;
@@ -204,70 +299,22 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
     network->loss_choice = spec->loss;
     network->loss = kernels->losses[spec->loss.member->index];
     network->layers = bp_arena_take(arena, spec->layer_count, sizeof *network->layers);
+    status = plan_layers(network, &p, size, arena, block, shared_bytes, error);
+    if (status != BP_OK)
+        return status;
 
-    bool trained_is_known = false;
-    alternating a = {.width = {0}}, delta = {.width = {0}};
-    size_t width = spec->input_width, parity = 0;
-    for (size_t index = 0; index < spec->layer_count; index++) {
-        bp_layer measured;
-        bp_layer *layer = network->layers ? &network->layers[index] : &measured;
-        status = plan_shape(layer, network, spec, index, width, error);
-        if (status != BP_OK)
-            return status;
-        width = layer->shape.output_width;
-        parity = next_parity(layer, parity);
-        if (!trained_is_known && layer->shape.tensor_count > 0) {
-            network->first_trained = index;
-            trained_is_known = true;
-        }
-        if (!plan_parameters(layer, size, block, shared_bytes, real_size))
-            return layer_error(error, BP_TOO_LARGE, index, "", "the layer is too large");
-
-        size_t packed_bytes, scratch_bytes;
-        if (!layer->type->measure(&packed_bytes, &scratch_bytes, &layer->shape, kernels, rows))
-            return layer_error(error, BP_TOO_LARGE, index, "", "the layer is too large");
-        if (layer->shape.initialize_bytes > network->initialize_bytes)
-            network->initialize_bytes = layer->shape.initialize_bytes;
-        layer->packed = bp_arena_take(arena, packed_bytes, 1);
-        layer->scratch = bp_arena_take(arena, scratch_bytes, 1);
-
-        if (keep_all_a)
-            layer->a = take_rows(arena, rows, width, real_size);
-        else if (width > a.width[parity])
-            a.width[parity] = width;
-        const bool separate_z =
-            !layer->type->is_mask &&
-            (spec->keep_z || (training && layer->activation->derivative_from_z));
-        layer->z = separate_z ? take_rows(arena, rows, width, real_size) : layer->a;
-        layer->masked = layer->a;
-        if (layer->dropout && layer->dropout->masks_output && keep_all_a)
-            layer->masked = take_rows(arena, rows, width, real_size);
-        if (layer->dropout && layer->dropout->masks_weights)
-            plan_masked_parameters(layer, arena, real_size);
-        if (training && keep_all_delta)
-            layer->delta = take_rows(arena, rows, width, real_size);
-        else if (training && width > delta.width[parity])
-            delta.width[parity] = width;
-    }
-    network->output_width = width;
-    size->output_width = width;
-    if (network->loss->binary && width != 1)
-        return layer_error(
-            error, BP_SHAPE, spec->layer_count - 1, "/units",
-            "under this loss the last layer has one unit, whose output speaks for the "
-            "second of two classes");
-
-    alternating_take(&a, arena, rows, real_size);
-    alternating_take(&delta, arena, rows, real_size);
+    alternating_take(&p.a, arena, rows, p.real_size);
+    alternating_take(&p.delta, arena, rows, p.real_size);
+    const size_t width = network->output_width;
     network->shown_width = size->shown_width = bp_loss_shown_width(network->loss, width);
     if (network->shown_width != width)
-        network->shown_output = take_rows(arena, rows, network->shown_width, real_size);
+        network->shown_output = take_rows(arena, rows, network->shown_width, p.real_size);
     if (spec->class_weight)
         network->class_weight =
             bp_arena_take(arena, network->shown_width, sizeof *network->class_weight);
     network->row_loss = bp_arena_take(arena, rows, sizeof *network->row_loss);
     size->parameter_bytes = block->used_bytes;
-    network->block_count = block->used_bytes / real_size;
+    network->block_count = block->used_bytes / p.real_size;
     if (training) {
         const size_t bytes = block->used_bytes;
         const size_t lent = network->initialize_bytes;
@@ -281,20 +328,7 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
         return BP_OK;
 
     network->parameters = shared_bytes ? shared_bytes : block->base;
-    parity = 0;
-    for (size_t index = 0; index < spec->layer_count; index++) {
-        bp_layer *layer = &network->layers[index];
-        parity = next_parity(layer, parity);
-        if (!keep_all_a)
-            layer->z = layer->a = layer->masked = a.data[parity];
-        if (training && !keep_all_delta)
-            layer->delta = delta.data[parity];
-        const unsigned char *first = network->parameters;
-        unsigned char *gradients = network->gradients;
-        for (size_t tensor = 0; training && tensor < layer->shape.tensor_count; tensor++)
-            layer->gradient[tensor] =
-                gradients + ((const unsigned char *)layer->parameter[tensor] - first);
-    }
+    connect_layers(network, &p);
     if (network->shown_width == width)
         network->shown_output = network->layers[spec->layer_count - 1].a;
     if (spec->class_weight)

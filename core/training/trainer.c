@@ -285,11 +285,17 @@ static row_batch batch_gathered(bp_trainer *trainer, const size_t *index, size_t
     return batch;
 }
 
-static size_t correct_count(bp_trainer *trainer, const void *output, const int32_t *label,
-                            size_t rows)
+/* Fills `predicted` with the class that each row's output speaks for. */
+static void decide(bp_trainer *trainer, const void *output, size_t rows)
 {
     bp_network_loss(trainer->network)
         ->decide(trainer->predicted, output, rows, trainer->output_width);
+}
+
+static size_t correct_count(bp_trainer *trainer, const void *output, const int32_t *label,
+                            size_t rows)
+{
+    decide(trainer, output, rows);
     size_t correct = 0;
     for (size_t row = 0; row < rows; row++)
         correct += trainer->predicted[row] == label[row];
@@ -506,7 +512,7 @@ void bp_trainer_evaluate_full(bp_trainer *trainer, const bp_examples *examples,
                                          .label = batch.targets.label,
                                          .value = batch.targets.value};
         if (trainer->target_kind == BP_TARGET_CLASS) {
-            correct_count(trainer, output, batch.targets.label, rows);
+            decide(trainer, output, rows);
             evaluated.decided = trainer->predicted;
             evaluated.log_loss = log_losses(trainer, output, batch.targets.label, rows);
         }

@@ -29,7 +29,8 @@ void bp_json_put(bp_json_writer *out, const char *bytes, size_t count)
         out->bytes = grown;
         out->room = size;
     }
-    memcpy(out->bytes + out->length, bytes, count);
+    if (count > 0)
+        memcpy(out->bytes + out->length, bytes, count);
     out->length += count;
 }
 

@@ -61,9 +61,9 @@ bool bp_packed_numbers_read(double *out, size_t count, const json_t *json)
     const char *text = json_string_value(json);
     if (!text || !text_length(&length, count) || json_string_length(json) != length)
         return false;
-    signed char value_of[256];
+    int value_of[256];
     for (int byte = 0; byte < 256; byte++)
-        value_of[byte] = (signed char)digit_value((char)byte);
+        value_of[byte] = digit_value((char)byte);
     const size_t bytes = count * 8, digit_count = (bytes * 8 + 5) / 6;
     uint64_t number = 0; /* its bytes so far, the last one topmost */
     unsigned held = 0, held_bits = 0;

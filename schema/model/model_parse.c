@@ -242,7 +242,7 @@ bp_status bp_model_info_parse(bp_model_info **out, const json_t *json, bp_error 
     if (info)
         read_info(&stored, info, json);
     bp_status status = stored.status;
-    if (status == BP_OK)
+    if (info && status == BP_OK)
         status = check_network(info, error);
     else
         (void)bp_error_set(error, status, NULL,

@@ -31,10 +31,10 @@ static void convert_category(double *out, size_t stride, const uint32_t *element
     for (size_t i = 0; i < count; i++) {
         const uint32_t category = element[rows ? rows[i] - first : i];
         double value = NAN;
-        if (category != BP_CATEGORY_MISSING && !table)
+        if (table)
+            value = category < table_count ? table[category] : NAN;
+        else if (category != BP_CATEGORY_MISSING)
             value = category;
-        else if (category < table_count)
-            value = table[category];
         out[i * stride] = value;
     }
 }

@@ -181,8 +181,8 @@ static int compare_texts(const void *a, const void *b)
 
 static bp_status check_names(bp_csv_parser *parser, bp_error *error)
 {
-    const size_t count = parser->field_count;
-    const bp_text **sorted = malloc(count * sizeof *sorted);
+    const size_t count = parser->field_count; /* at least 1: a line has a field, if an empty one */
+    const bp_text **sorted = malloc((count > 0 ? count : 1) * sizeof *sorted);
     if (!sorted)
         return no_memory(parser, error);
     bp_status status = BP_OK;

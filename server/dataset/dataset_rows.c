@@ -86,7 +86,7 @@ static size_t row_count_of(const bp_dataset_info *info, uint64_t offset, size_t 
     size_t width = 0;
     for (size_t i = 0; i < info->column_count; i++)
         width += info->columns[i].width < ELEMENT_LIMIT ? info->columns[i].width : ELEMENT_LIMIT;
-    const size_t most = width < ELEMENT_LIMIT ? ELEMENT_LIMIT / width : 1;
+    const size_t most = width > 0 && width < ELEMENT_LIMIT ? ELEMENT_LIMIT / width : 1;
     uint64_t count = offset < info->row_count ? info->row_count - offset : 0;
     count = count < limit ? count : limit;
     return (size_t)(count < most ? count : most);

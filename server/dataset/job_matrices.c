@@ -222,7 +222,7 @@ static void keep_target(const job_loader *loader, job_part *part, const double *
 {
     const bp_job_spec *spec = loader->spec;
     const size_t width = spec->target_width;
-    if (spec->task == BP_TASK_CLASSIFICATION) {
+    if (part->label) {
         part->label[at] = (int32_t)target[0];
     } else if (spec->training.network.dtype == BP_FLOAT32) {
         for (size_t i = 0; i < width; i++)

@@ -211,7 +211,7 @@ static bool room_for_group(bp_table_stage *stage)
 static bp_status flush_group(bp_table_stage *stage, bp_error *error)
 {
     const size_t columns = stage->column_count;
-    if (stage->field_count == 0)
+    if (columns == 0 || stage->field_count == 0)
         return BP_OK;
     uint64_t *offsets = malloc((columns + 1) * sizeof *offsets);
     if (!stage->output)
@@ -376,9 +376,9 @@ static bp_status visit_column(const bp_table_stage *stage, size_t column, value_
         if (status != BP_OK)
             break;
         const size_t bytes = (size_t)(ends[1] - ends[0]);
-        if (bytes > capacity) {
+        if (!chunk || bytes > capacity) {
             free(chunk);
-            chunk = malloc(bytes);
+            chunk = malloc(bytes > 0 ? bytes : 1);
             capacity = bytes;
             if (!chunk) {
                 status = no_memory(error);

@@ -1,5 +1,7 @@
 /* What the daemon says about itself. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "server/http/documents.h"
@@ -20,12 +22,16 @@ void bp_handle_ready(bp_request *request)
 static json_int_t resident_bytes(void)
 {
     FILE *file = fopen("/proc/self/statm", "re");
-    long long total = 0, resident = 0;
-    if (file) {
-        if (fscanf(file, "%lld %lld", &total, &resident) != 2)
-            resident = 0;
-        fclose(file);
+    if (!file)
+        return 0;
+    char line[256];
+    long long resident = 0;
+    if (fgets(line, sizeof line, file)) {
+        char *second = strchr(line, ' '); /* after the total */
+        if (second)
+            resident = strtoll(second, NULL, 10);
     }
+    (void)fclose(file);
     return (json_int_t)resident * (json_int_t)sysconf(_SC_PAGESIZE);
 }
 

@@ -114,7 +114,7 @@ static bp_status take_tensor(bp_network *network, size_t index, sqlite3_stmt *st
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a tensor");
     char found[BP_SHA256_TEXT_SIZE];
     if (strcmp(name, tensor.name) != 0 || strcmp(dtype, bp_dtype_name(tensor.dtype)) != 0 ||
-        found_bytes != bytes)
+        found_bytes != bytes || !data)
         return bp_error_set(error, BP_CORRUPT, tensor.name,
                             "the stored tensor is not the one that the model's layers need");
     bp_sha256_text(found, data, bytes);

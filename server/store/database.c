@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,9 +91,15 @@ static bp_status read_number(int *out, sqlite3 *database, const char *pragma, bp
 {
     char text[32];
     const bp_status status = read_pragma(text, sizeof text, database, pragma, error);
-    if (status == BP_OK && sscanf(text, "%d", out) != 1)
+    if (status != BP_OK)
+        return status;
+    char *end;
+    errno = 0;
+    const long number = strtol(text, &end, 10);
+    if (end == text || *end || errno || number < INT_MIN || number > INT_MAX)
         return bp_error_set(error, BP_CORRUPT, NULL, "%s answers %s", pragma, text);
-    return status;
+    *out = (int)number;
+    return BP_OK;
 }
 
 static bp_status expect(sqlite3 *database, const char *pragma, const char *expected,

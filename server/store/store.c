@@ -516,8 +516,10 @@ static void release(bp_store *store)
     }
     if (store->key_made)
         pthread_key_delete(store->reader_key);
-    while (store->readers)
-        close_reader(store->readers);
+    for (reader *closing = store->readers, *next; closing; closing = next) {
+        next = closing->next;
+        close_reader(closing);
+    }
     if (store->database) {
         if (store->thread_runs)
             checkpoint(store, SQLITE_CHECKPOINT_TRUNCATE);

@@ -109,7 +109,7 @@ static bool shorten(decimal *out, double value)
 /* As %.*g lays it out, and with a point. */
 static size_t lay_out(char *out, const decimal *number)
 {
-    char digits[24];
+    char digits[24] = "";
     size_t count = 0, length = 0;
     uint64_t left = number->digits;
     while (left % 10 == 0)

@@ -25,7 +25,8 @@ static bp_status keep_report(const bp_gradient_gate *gate, const json_t *report,
     char *text = bp_json_text(report, NULL);
     if (!text)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a gradient check");
-    report_write self = {.write = {.apply = apply_report}, .job = gate->job, .text = text};
+    report_write self = {
+        .write = {.apply = apply_report, .waits_for_space = true}, .job = gate->job, .text = text};
     const bp_status status = bp_store_write_wait(gate->store, &self.write, error);
     free(text);
     return status;

@@ -64,7 +64,8 @@ static bp_status restore(bp_run_checkpoints *self, bp_error *error)
         bp_job_log(setup->store, setup->job, BP_JOB_LOG_WARNING, "checkpoint_unusable",
                    "checkpoint %llu is passed over: %s", (unsigned long long)loaded.number,
                    reason.message);
-        drop_write write = {.write.apply = apply_drop, .checkpoint = loaded.id};
+        drop_write write = {.write = {.apply = apply_drop, .waits_for_space = true},
+                            .checkpoint = loaded.id};
         status = bp_store_write_wait(setup->store, &write.write, error);
         if (status != BP_OK)
             return status;
@@ -202,13 +203,14 @@ static bp_status settle_numerics(const bp_run_checkpoints *self, bp_error *error
         first_write *write = calloc(1, sizeof *write);
         if (!write)
             return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a run");
-        write->write = (bp_write){.apply = apply_first, .done = first_written};
+        write->write =
+            (bp_write){.apply = apply_first, .done = first_written, .waits_for_space = true};
         write->job = setup->job;
         strncat(write->fingerprint, setup->fingerprint, sizeof write->fingerprint - 1);
         bp_store_write(setup->store, &write->write);
         return BP_OK;
     }
-    renew_write write = {.write.apply = apply_renew,
+    renew_write write = {.write = {.apply = apply_renew, .waits_for_space = true},
                          .job = setup->job,
                          .fingerprint = setup->fingerprint,
                          .keep = self->loaded.metric_seq,

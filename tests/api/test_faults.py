@@ -2,6 +2,9 @@
 
 import os
 import random
+import re
+import shutil
+import sqlite3
 
 import pytest
 
@@ -30,8 +33,8 @@ def long_run(tmp_path_factory):
 
 
 def test_kills_at_random_moments(long_run):
-    counts = kill_loop.kill_at_random(long_run, 8, random.Random(4))
-    assert counts["kills"] == 8
+    counts = kill_loop.kill_at_random(long_run, 6, random.Random(4))
+    assert counts["kills"] == 6
 
 
 def test_kills_at_writes(tmp_path):
@@ -42,13 +45,62 @@ def test_kills_at_writes(tmp_path):
 
 
 @pytest.mark.parametrize("mutation", [None, "forget-slots", "forget-watch", "forget-best", "step-back"])
-def test_a_resume_that_forgets_is_noticed(long_run, mutation):
+def test_a_resume_that_forgets_is_noticed(long_run, tmp_path, mutation):
     program = os.environ.get("BACKPROPD_MUTANT")
     if not program:
         pytest.skip("NO MUTANT: BACKPROPD_MUTANT is not set")
+    data = tmp_path / "data"
+    shutil.copytree(long_run.template, data)
+    job = kill_loop.kill_late(long_run, data)
     how = {"program": program, "environment": {"BACKPROPD_MUTATION": mutation or "none"}}
     if mutation is None:
-        assert kill_loop.kill_late(long_run, **how) == 1
+        assert long_run.judge(data, [job], **how) == 1
     else:
-        with pytest.raises(AssertionError):
-            kill_loop.kill_late(long_run, **how)
+        with pytest.raises(AssertionError, match="failed|differ"):
+            long_run.judge(data, [job], **how)
+
+
+def damage(data, which, how):
+    """Damages complete checkpoints of a stopped daemon: all, or the newest. How many there are."""
+    database = sqlite3.connect(data / "backpropd.db")
+    with database:
+        found = [row[0] for row in database.execute(
+            "SELECT id FROM checkpoints WHERE complete = 1 ORDER BY number DESC")]
+        for checkpoint in found if which == "all" else found[:1]:
+            piece, content = database.execute(
+                "SELECT p.id, p.data FROM checkpoint_pieces p JOIN checkpoint_tensors t "
+                "ON t.id = p.tensor_id WHERE t.checkpoint_id = ? AND t.role = 'slot' "
+                "ORDER BY p.id LIMIT 1", (checkpoint,)).fetchone()
+            if how == "flipped":
+                content = content[:9] + bytes([content[9] ^ 4]) + content[10:]
+                database.execute("UPDATE checkpoint_pieces SET data = ? WHERE id = ?", (content, piece))
+            elif how == "cut":
+                database.execute("UPDATE checkpoint_pieces SET data = ? WHERE id = ?",
+                                 (content[:-1], piece))
+            elif how == "missing":
+                database.execute("DELETE FROM checkpoint_pieces WHERE id = ?", (piece,))
+            elif how == "state":
+                state, = database.execute("SELECT state FROM checkpoints WHERE id = ?",
+                                          (checkpoint,)).fetchone()
+                state = re.sub(r"[0-8]", lambda digit: str(int(digit[0]) + 1), state, count=1)
+                database.execute("UPDATE checkpoints SET state = ? WHERE id = ?", (state, checkpoint))
+            elif how == "moved":
+                database.execute("UPDATE checkpoints SET step = step + 1 WHERE id = ?", (checkpoint,))
+    database.close()
+    return len(found)
+
+
+@pytest.mark.parametrize("which, how", [("newest", "flipped"), ("newest", "cut"), ("newest", "missing"),
+                                        ("newest", "state"), ("newest", "moved"), ("all", "flipped")])
+def test_a_damaged_checkpoint_is_passed_over(long_run, tmp_path, which, how):
+    """For an older one, or the beginning; the bits in the end are the same."""
+    data = tmp_path / "data"
+    shutil.copytree(long_run.template, data)
+    job = kill_loop.kill_late(long_run, data)
+    assert damage(data, which, how) >= 2
+    long_run.judge(data, [job])
+    database = sqlite3.connect(f"file:{data}/backpropd.db?mode=ro", uri=True)
+    said = [row[0] for row in database.execute(
+        "SELECT data FROM job_events WHERE job_id = ? AND type = 'log'", (job,))]
+    database.close()
+    assert sum("checkpoint_unusable" in line for line in said) >= (2 if which == "all" else 1)

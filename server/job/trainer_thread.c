@@ -140,6 +140,9 @@ static bp_status pass_gate(bp_run *run, bp_error *error)
                                    .cancelled = is_stopped,
                                    .context = run};
     const bp_status status = bp_gradient_gate_try(&pass, &gate, error);
+    if (status == BP_OK)
+        bp_job_log(gate.store, run->job, pass ? BP_JOB_LOG_INFO : BP_JOB_LOG_WARNING,
+                   "gradient_check", "the gradient check has %s", pass ? "passed" : "failed");
     if (status != BP_OK || pass)
         return status;
     run->gate_failed = true;
@@ -231,8 +234,9 @@ static void draft_part(bp_run *run, bp_epoch_metrics *metrics, bp_watched loss, 
 }
 
 /* Evaluates what is shown or watched, puts it into the point, and lets the trainer see it. */
-static void end_epoch(bp_run *run)
+static bp_epoch_verdict end_epoch(bp_run *run)
 {
+    bp_epoch_verdict verdict = {.stop = false};
     bp_epoch_metrics metrics;
     for (int watched = 0; watched < BP_WATCHED_COUNT; watched++)
         metrics.value[watched] = NAN;
@@ -243,9 +247,29 @@ static void end_epoch(bp_run *run)
         draft_part(run, &metrics, BP_WATCHED_VALIDATION_LOSS, BP_WATCHED_VALIDATION_ACCURACY,
                    &run->data.validation);
     if (watches_anything(run))
-        (void)bp_trainer_epoch_end(run->trainer, &metrics);
+        verdict = bp_trainer_epoch_end(run->trainer, &metrics);
     if (run->spec->checkpoint.is_judged)
         bp_run_checkpoints_judge(run->checkpoints, metrics.value[run->spec->checkpoint.metric]);
+    return verdict;
+}
+
+/* What the point that was just recorded gave reason to do. */
+static void log_step(bp_run *run, const bp_epoch_verdict *verdict, bool finite)
+{
+    const unsigned long long step = run->progress.step, epoch = run->progress.epoch;
+    if (!finite)
+        bp_metric_recorder_log(run->recorder, BP_JOB_LOG_WARNING, "diverged",
+                               "the loss or a gradient of step %llu is not finite", step);
+    if (verdict->rate_reduced)
+        bp_metric_recorder_log(run->recorder, BP_JOB_LOG_INFO, "rate_reduced",
+                               "the learning rate is reduced after epoch %llu: what the schedule "
+                               "watches has stopped getting better",
+                               epoch);
+    if (verdict->stop)
+        bp_metric_recorder_log(run->recorder, BP_JOB_LOG_INFO, "early_stopping",
+                               "training stops after epoch %llu: what early stopping watches has "
+                               "stopped getting better",
+                               epoch);
 }
 
 /* One update and what belongs to it. BP_NOT_FINITE: diverged. */
@@ -263,16 +287,19 @@ static bp_status take_step(bp_run *run, bp_error *error)
     /* The step that diverged is the history's last point, whether or not one was due. */
     bp_status status = BP_OK;
     if (due || !report.finite) {
+        bp_epoch_verdict verdict = {.stop = false};
         bp_point_draft_begin(run->draft);
         draft_step(run, &report, due);
         if (evaluates && report.finite)
-            end_epoch(run);
+            verdict = end_epoch(run);
         const bp_measured point =
             bp_point_draft_measured(run->draft, run->progress.step, run->progress.epoch);
         if (bp_trainer_interrupted(run->trainer))
             status = bp_error_set(error, BP_CANCELLED, NULL, "stopped");
         else
             status = bp_metric_recorder_add(run->recorder, &point, error);
+        if (status == BP_OK)
+            log_step(run, &verdict, report.finite);
     }
     if (status == BP_OK && !report.finite)
         status = bp_error_set(error, BP_NOT_FINITE, NULL, "diverged");
@@ -297,6 +324,14 @@ static bp_status stop_here(bp_run *run, bp_error *error)
     return status == BP_OK ? bp_error_set(error, BP_CANCELLED, NULL, "stopped") : status;
 }
 
+static size_t parameter_count(const bp_network *network)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < bp_network_tensor_count(network); i++)
+        count += bp_network_tensor(network, i).element_count;
+    return count;
+}
+
 static bp_status take_all_steps(bp_run *run, bp_error *error)
 {
     const bp_position begun = bp_trainer_position(run->trainer);
@@ -305,6 +340,11 @@ static bp_status take_all_steps(bp_run *run, bp_error *error)
     run->progress.steps = begun.step_limit;
     run->begun_ns = run->published_ns = bp_clock_monotonic_ns();
     publish(run, run->begun_ns);
+    if (!run->resumed)
+        bp_job_log(run->services->store, run->job, BP_JOB_LOG_INFO, "begun",
+                   "training begins: %zu rows, %zu parameters, %zu threads, %llu steps",
+                   run->data.training.row_count, parameter_count(bp_trainer_network(run->trainer)),
+                   run->spec->threads, (unsigned long long)begun.step_limit);
     bp_status status = BP_OK;
     while (status == BP_OK && !bp_trainer_finished(run->trainer)) {
         if (is_stopped(run))

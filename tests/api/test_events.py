@@ -286,3 +286,40 @@ def test_stopping_ends_streams_and_the_next_daemon_goes_on(client, daemon, start
         assert [event.data["reason"] for event in events if event.kind == "state"][2:] == ["daemon_stopped", "started"]
     for other in [job, *queued]:
         cancel(client, other)
+
+
+def test_a_run_says_what_it_does(client, daemon, iris):
+    client.put("datasets/iris", iris)
+    job = client.submit({**SHORT, "name": "watched", "training": {
+        "epochs": 400, "batch_size": 16, "gradient_check": True,
+        "early_stopping": {"metric": "train.loss", "patience": 4}},
+        "optimizer": {"type": "sgd", "learning_rate": 1.5},
+        "schedule": {"type": "plateau", "metric": "train.loss", "patience": 1}})["id"]
+    client.wait(job, "succeeded")
+    events = all_events(daemon, job)
+    assert_gapless(events)
+    assert_fits(client, events)
+    logs = [event.data["code"] for event in events if event.kind == "log"]
+    assert logs[:2] == ["gradient_check", "begun"] and logs[-1] == "early_stopping"
+    assert "rate_reduced" in logs
+    # Each is behind the point of the epoch that gave reason for it.
+    for event in events:
+        if event.kind == "metrics":
+            point = event
+        elif event.kind == "log" and event.data["code"] in ("rate_reduced", "early_stopping"):
+            assert f"epoch {point.data['epoch']}:" in event.data["message"]
+
+
+def test_a_run_says_that_it_diverged(client, daemon, iris):
+    client.put("datasets/iris", iris)
+    job = client.submit({**SHORT, "name": "wild", "loss": {"type": "mean_squared_error"},
+                         "task": "regression", "data": {"dataset": "iris", "target": "petal_width",
+                                                        "exclude": ["species"]},
+                         "optimizer": {"type": "sgd", "learning_rate": 1e30}})["id"]
+    client.wait(job, "failed")
+    events = all_events(daemon, job)
+    assert events[-1].data["reason"] == "diverged"
+    assert [event.data["code"] for event in events if event.kind == "log"] == ["begun", "diverged"]
+    diverged = next(event for event in events if event.kind == "log" and event.data["code"] == "diverged")
+    last = [event for event in events if event.kind == "metrics"][-1]
+    assert diverged.id == last.id + (1 << 32), "the point that is not finite comes first"

@@ -46,6 +46,19 @@ void bp_answer_json(bp_request *request, unsigned status, json_t *document)
     bp_answer_bytes(request, status, text, size, "application/json");
 }
 
+void bp_answer_text(bp_request *request, unsigned status, bp_json_writer *text, const char *type)
+{
+    const size_t size = text->length;
+    bp_json_put(text, "", 1); /* ends the text for those who read it as a string; not sent */
+    char *body = text->bytes;
+    if (text->failed) {
+        free(body);
+        body = NULL;
+    }
+    bp_answer_bytes(request, status, body, size, type);
+    *text = (bp_json_writer){0};
+}
+
 /* Is etag in a list of them? */
 static bool client_has(const char *list, const char *etag)
 {

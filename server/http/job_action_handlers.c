@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "schema/job/job_change.h"
@@ -6,24 +7,22 @@
 #include "server/http/job_answer.h"
 #include "server/http/problem.h"
 
-void bp_answer_job(bp_request *request, unsigned status, json_t *document)
+bool bp_answer_job(bp_request *request, unsigned status, int64_t id)
 {
+    bp_json_writer document = {0};
+    int64_t revision = 0;
+    bp_error error = {.status = BP_OK};
+    if (bp_jobs_put_document(&document, &revision, request->services->jobs, id, &error) != BP_OK) {
+        free(document.bytes);
+        bp_answer_error(request, &error);
+        return false;
+    }
+    bp_answer_text(request, status, &document, "application/json");
     char etag[32];
-    snprintf(etag, sizeof etag, "\"%lld\"",
-             (long long)json_integer_value(json_object_get(document, "revision")));
-    bp_answer_json(request, status, document);
+    snprintf(etag, sizeof etag, "\"%lld\"", (long long)revision);
     if (request->status == status)
         bp_answer_header(request, "ETag", etag);
-}
-
-void bp_answer_job_of(bp_request *request, unsigned status, int64_t id)
-{
-    json_t *document = NULL;
-    bp_error error = {.status = BP_OK};
-    if (bp_jobs_document_json(&document, request->services->jobs, id, &error) == BP_OK)
-        bp_answer_job(request, status, document);
-    else
-        bp_answer_error(request, &error);
+    return true;
 }
 
 static int64_t job_of(const bp_request *request)
@@ -36,7 +35,7 @@ static int64_t job_of(const bp_request *request)
 static void answer_accepted(bp_request *request)
 {
     if (request->result_status == BP_OK)
-        bp_answer_job_of(request, 202, job_of(request));
+        (void)bp_answer_job(request, 202, job_of(request));
     else
         bp_answer_error(request, &request->result_error);
 }
@@ -93,7 +92,7 @@ static bool read_condition(bp_if_match *out, bp_request *request)
 static void answer_changed(bp_request *request)
 {
     if (request->result_status == BP_OK)
-        bp_answer_job_of(request, 200, job_of(request));
+        (void)bp_answer_job(request, 200, job_of(request));
     else
         bp_answer_error(request, &request->result_error);
 }

@@ -4,9 +4,7 @@
 
 #include "server/http/request.h"
 
-/* Takes the document. */
-void bp_answer_job(bp_request *request, unsigned status, json_t *document);
-/* Reads the document of job id; answers with the error where that fails. */
-void bp_answer_job_of(bp_request *request, unsigned status, int64_t id);
+/* Reads the document of job id; answers with the error where that fails. False: that. */
+bool bp_answer_job(bp_request *request, unsigned status, int64_t id);
 
 #endif

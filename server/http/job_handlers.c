@@ -22,15 +22,9 @@ static void answer_submitted(bp_request *request)
         bp_answer_error(request, &request->result_error);
         return;
     }
-    json_t *document = NULL;
-    bp_error error = {.status = BP_OK};
-    if (bp_jobs_document_json(&document, request->services->jobs, request->result_id, &error) !=
-        BP_OK) {
-        /* Not found: it was submitted with this key before, and deleted since. */
-        bp_answer_error_as(request, error.status == BP_NOT_FOUND ? 404 : 500, &error);
+    /* Not found: it was submitted with this key before, and deleted since. */
+    if (!bp_answer_job(request, 201, request->result_id))
         return;
-    }
-    bp_answer_job(request, 201, document);
     char location[64];
     snprintf(location, sizeof location, "/api/v1/jobs/%lld", (long long)request->result_id);
     bp_answer_header(request, "Location", location);
@@ -170,15 +164,18 @@ void bp_handle_job_list(bp_request *request)
 #undef BP_STATE_NAME
         return;
     }
-    json_t *document = NULL;
+    bp_json_writer list = {0};
     bp_error error = {.status = BP_OK};
-    bp_status status = bp_jobs_list_json(&document, request->services->jobs, &filter, &error);
-    bp_answer_read(request, status, document, &error);
+    if (bp_jobs_put_list(&list, request->services->jobs, &filter, &error) == BP_OK)
+        bp_answer_text(request, 200, &list, "application/json");
+    else
+        bp_answer_error(request, &error);
+    free(list.bytes);
 }
 
 void bp_handle_job(bp_request *request)
 {
-    bp_answer_job_of(request, 200, (int64_t)bp_request_number(request, 0));
+    (void)bp_answer_job(request, 200, (int64_t)bp_request_number(request, 0));
 }
 
 /* ---- metrics ---- */
@@ -229,12 +226,7 @@ static void answer_view(bp_request *request, const bp_metrics_view *view)
         bp_metrics_put_csv(&text, view);
     else
         bp_metrics_put_json(&text, view);
-    if (text.failed) {
-        free(text.bytes);
-        text.bytes = NULL;
-    }
-    bp_answer_bytes(request, 200, text.bytes, text.length,
-                    csv ? "text/csv; charset=utf-8" : "application/json");
+    bp_answer_text(request, 200, &text, csv ? "text/csv; charset=utf-8" : "application/json");
 }
 
 static void answer_waited(bp_request *request);

@@ -21,6 +21,7 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 
+#include "schema/json/json_writer.h"
 #include "server/http/connection_table.h"
 #include "server/http/http.h"
 #include "server/http/request_checks.h"
@@ -160,6 +161,8 @@ void bp_answer_bytes(bp_request *request, unsigned status, void *body, size_t si
                      const char *type);
 /* Takes document; NULL stands for "no memory". */
 void bp_answer_json(bp_request *request, unsigned status, json_t *document);
+/* Takes what has been written, JSON or of another type; a writer that failed stands for "no memory". */
+void bp_answer_text(bp_request *request, unsigned status, bp_json_writer *text, const char *type);
 /* bytes of static lifetime or that live as long as the server; etag with its quotes. 304 when the
  * client has it. HTTP thread only. */
 void bp_answer_static(bp_request *request, const char *bytes, size_t size, const char *type,

@@ -6,6 +6,7 @@
 
 #include <uv.h>
 
+#include "schema/json/json_writer.h"
 #include "server/dataset/datasets.h"
 #include "server/store/job_store.h"
 #include "server/store/store.h"
@@ -101,16 +102,18 @@ void bp_jobs_delete(bp_jobs *jobs, int64_t id, const bp_if_match *condition, bp_
 
 /* ---- reading; any thread with a reader ---- */
 
-/* The job's document as api.md says, progress included. BP_NOT_FOUND. */
-BP_CHECK_RESULT bp_status bp_jobs_document_json(json_t **out, bp_jobs *jobs, int64_t id,
-                                                bp_error *error);
+/* Writes the job's document as api.md says, progress included. out_revision may be NULL. BP_NOT_FOUND,
+ * BP_NO_MEMORY (also what the writer has failed for); what was written by then is of no use. */
+BP_CHECK_RESULT bp_status bp_jobs_put_document(bp_json_writer *out, int64_t *out_revision,
+                                               bp_jobs *jobs, int64_t id, bp_error *error);
 typedef struct bp_jobs_filter {
     const char *state, *name; /* NULL: any */
     int64_t after;            /* ids below this one come next (newest first); 0: from the newest */
     size_t limit;             /* most; fewer where documents are long */
 } bp_jobs_filter;
-BP_CHECK_RESULT bp_status bp_jobs_list_json(json_t **out, bp_jobs *jobs,
-                                            const bp_jobs_filter *filter, bp_error *error);
+/* {"items": […], "next": id or null}; errors as above. */
+BP_CHECK_RESULT bp_status bp_jobs_put_list(bp_json_writer *out, bp_jobs *jobs,
+                                           const bp_jobs_filter *filter, bp_error *error);
 
 /* Asks to be called once (on the main thread) when job `id` has points beyond `after` or has finished,
  * or after timeout_ms, whichever is first. Any thread. May call back before it returns, and on the caller's

@@ -225,11 +225,31 @@ int64_t rig_count(rig *f, const char *sql)
     return count;
 }
 
+json_t *rig_parsed(bp_json_writer *text)
+{
+    assert_false(text->failed);
+    json_t *json = json_loadb(text->bytes, text->length, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(json);
+    free(text->bytes);
+    *text = (bp_json_writer){0};
+    return json;
+}
+
 json_t *rig_document(rig *f, int64_t id)
 {
-    json_t *json = NULL;
-    assert_int_equal(bp_jobs_document_json(&json, f->jobs, id, NULL), BP_OK);
+    bp_json_writer text = {0};
+    int64_t revision = 0;
+    assert_int_equal(bp_jobs_put_document(&text, &revision, f->jobs, id, NULL), BP_OK);
+    json_t *json = rig_parsed(&text);
+    assert_int_equal(json_integer_value(json_object_get(json, "revision")), revision);
     return json;
+}
+
+json_t *rig_list(rig *f, const bp_jobs_filter *filter)
+{
+    bp_json_writer text = {0};
+    assert_int_equal(bp_jobs_put_list(&text, f->jobs, filter, NULL), BP_OK);
+    return rig_parsed(&text);
 }
 
 const char *rig_text(const json_t *json, const char *key)
@@ -258,17 +278,12 @@ void rig_wait_for_state(rig *f, int64_t id, const char *state)
 
 json_t *rig_metrics(rig *f, int64_t id, uint64_t after, size_t limit)
 {
-    json_t *json = NULL;
     bp_metrics_view view = {0};
     bp_json_writer text = {0};
     assert_int_equal(bp_metrics_read_points(&view, f->jobs, id, after, limit, NULL), BP_OK);
     bp_metrics_put_json(&text, &view);
-    assert_false(text.failed);
-    json = json_loadb(text.bytes, text.length, JSON_REJECT_DUPLICATES, NULL);
-    assert_non_null(json);
-    free(text.bytes);
     bp_metrics_view_done(&view);
-    return json;
+    return rig_parsed(&text);
 }
 
 void rig_wait_for_points(rig *f, int64_t id, size_t count)

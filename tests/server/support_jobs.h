@@ -57,7 +57,9 @@ bp_status rig_act(rig *f, int64_t id, bp_job_action action);
 bp_status rig_cancel(rig *f, int64_t id);
 bp_status rig_delete(rig *f, int64_t id);
 
+json_t *rig_parsed(bp_json_writer *text); /* what it holds; it is emptied */
 json_t *rig_document(rig *f, int64_t id);
+json_t *rig_list(rig *f, const bp_jobs_filter *filter);
 const char *rig_text(const json_t *json, const char *key); /* "" where there is no text */
 /* Waits until the job has the state; fails where it ends in another. */
 void rig_wait_for_state(rig *f, int64_t id, const char *state);

@@ -421,8 +421,8 @@ static void wait_until_swept(rig *f)
 
 static void assert_gone(rig *f, int64_t id)
 {
-    json_t *json = NULL;
-    assert_int_equal(bp_jobs_document_json(&json, f->jobs, id, NULL), BP_NOT_FOUND);
+    bp_json_writer text = {0};
+    assert_int_equal(bp_jobs_put_document(&text, NULL, f->jobs, id, NULL), BP_NOT_FOUND);
     bp_metrics_view view = {0};
     assert_int_equal(bp_metrics_read_points(&view, f->jobs, id, 0, 10, NULL), BP_NOT_FOUND);
     bp_metrics_view_done(&view);
@@ -430,7 +430,7 @@ static void assert_gone(rig *f, int64_t id)
     assert_int_equal(rig_delete(f, id), BP_NOT_FOUND);
     assert_int_equal(set_priority(f, id, 1, &(bp_if_match){0}), BP_NOT_FOUND);
     const bp_jobs_filter filter = {.limit = 100};
-    assert_int_equal(bp_jobs_list_json(&json, f->jobs, &filter, NULL), BP_OK);
+    json_t *json = rig_list(f, &filter);
     size_t index;
     json_t *item;
     json_array_foreach(json_object_get(json, "items"), index, item)

@@ -352,20 +352,19 @@ static void test_lists(void **state)
                  {{.limit = 2, .state = "succeeded", .name = "even"}, 2, false},
                  {{.limit = 10, .state = "failed"}, 0, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        json_t *list = NULL;
-        assert_int_equal(bp_jobs_list_json(&list, f->jobs, &cases[i].filter, NULL), BP_OK);
+        json_t *list = rig_list(f, &cases[i].filter);
         assert_int_equal(json_array_size(json_object_get(list, "items")), cases[i].count);
         assert_int_equal(!json_is_null(json_object_get(list, "next")), cases[i].more);
         json_decref(list);
     }
-    json_t *list = NULL;
+    bp_json_writer text = {0};
     const bp_jobs_filter after = {.limit = 10, .after = ids[1]};
-    assert_int_equal(bp_jobs_list_json(&list, f->jobs, &after, NULL), BP_OK);
+    json_t *list = rig_list(f, &after);
     const json_t *items = json_object_get(list, "items");
     assert_int_equal(json_array_size(items), 1);
     assert_int_equal(json_integer_value(json_object_get(json_array_get(items, 0), "id")), ids[0]);
     json_decref(list);
-    assert_int_equal(bp_jobs_document_json(&list, f->jobs, 77, NULL), BP_NOT_FOUND);
+    assert_int_equal(bp_jobs_put_document(&text, NULL, f->jobs, 77, NULL), BP_NOT_FOUND);
     bp_metrics_view view = {0};
     assert_int_equal(bp_metrics_read_points(&view, f->jobs, 77, 0, 10, NULL), BP_NOT_FOUND);
     assert_int_equal(bp_metrics_read_spans(&view, f->jobs, 77, 0, 10, NULL), BP_NOT_FOUND);

@@ -13,8 +13,9 @@
 
 enum { ROWS = 6, IN = 5 };
 
-static bp_check_report check(const bp_layer_spec *layers, size_t count, const char *loss,
-                             bp_noise noise)
+/* regularizer: NULL: none. */
+static bp_check_report check_with(const bp_layer_spec *layers, size_t count, const char *loss,
+                                  const bp_member *regularizer, bp_noise noise)
 {
     bp_network_spec spec = support_network_spec(layers, count, IN, ROWS, loss);
     spec.keep_z = true;
@@ -25,10 +26,14 @@ static bp_check_report check(const bp_layer_spec *layers, size_t count, const ch
     int32_t label[ROWS];
     support_values(x, BP_FLOAT64, ROWS * IN, 1);
     support_values(t, BP_FLOAT64, ROWS * SUPPORT_HIDDEN, 2);
-    support_labels(label, ROWS, SUPPORT_OUT, 3);
+    const bp_loss *record = bp_loss_of(spec.loss.member);
+    support_labels(label, ROWS, record->binary ? 2 : SUPPORT_OUT, 3);
     const bp_targets targets = {.label = label, .value = t};
-    const bp_check_spec check_spec = {
-        .difference = BP_DIFFERENCE_FOURTH_ORDER, .epsilon = 1e-3, .max_elements = SIZE_MAX};
+    const bp_check_spec check_spec = {.difference = BP_DIFFERENCE_FOURTH_ORDER,
+                                      .epsilon = 1e-3,
+                                      .max_elements = SIZE_MAX,
+                                      .regularizer_count = regularizer != NULL,
+                                      .regularizers = {{.member = regularizer, .value = {0.3}}}};
     bp_check_report reports[2 * SUPPORT_LAYERS], sum = {.checked = 0};
     assert_int_equal(bp_gradient_check(reports, network, x, ROWS, &targets, &check_spec, NULL),
                      BP_OK);
@@ -42,31 +47,44 @@ static bp_check_report check(const bp_layer_spec *layers, size_t count, const ch
     return sum;
 }
 
+static bp_check_report check(const bp_layer_spec *layers, size_t count, const char *loss,
+                             bp_noise noise)
+{
+    return check_with(layers, count, loss, NULL, noise);
+}
+
+/* Every form with every activation, loss and regulariser, under masks and without them. */
 static void test_gradients(void **state)
 {
     (void)state;
-    const char *const losses[] = {"softmax_cross_entropy", "mean_squared_error"};
     size_t checked = 0, judged = 0, skipped = 0;
+    const size_t activations = bp_activation_family.member_count;
+    const size_t losses = bp_loss_family.member_count;
+    const size_t penalties = bp_regularizer_family.member_count + 1; /* and none */
     for (size_t form = 0; form < SUPPORT_FORMS; form++)
-        for (size_t which = 0; which < bp_activation_family.member_count; which++)
-            for (size_t noisy = 0; noisy < 2; noisy++)
-                for (size_t l = 0; l < 2; l++) {
-                    const char *activation = bp_activation_family.members[which]->name;
-                    if (strcmp(activation, "softmax") == 0)
-                        continue;
-                    bp_layer_spec layers[SUPPORT_LAYERS];
-                    const size_t count = support_dropout_network(layers, form, activation, 0.85);
-                    const bp_check_report sum =
-                        check(layers, count, losses[l], noisy ? support_a_step : support_no_noise);
-                    if (sum.failed)
-                        print_message("%s, %s, %s, noise %zu: %zu failed\n",
-                                      support_form_name(form), activation, losses[l], noisy,
-                                      sum.failed);
-                    assert_int_equal(sum.failed, 0);
-                    checked += sum.checked;
-                    judged += sum.judged_relative;
-                    skipped += sum.skipped;
-                }
+        for (size_t which = 0; which < activations * losses * penalties * 2; which++) {
+            const char *activation = bp_activation_family.members[which % activations]->name;
+            const bp_member *loss = bp_loss_family.members[which / activations % losses];
+            const size_t penalty = which / activations / losses % penalties;
+            const bp_member *regularizer =
+                penalty > 0 ? bp_regularizer_family.members[penalty - 1] : NULL;
+            const bool noisy = which / activations / losses / penalties > 0;
+            if (strcmp(activation, "softmax") == 0)
+                continue;
+            bp_layer_spec layers[SUPPORT_LAYERS];
+            const size_t count = support_dropout_network(layers, form, activation, 0.85);
+            layers[count - 1] =
+                support_dense(bp_loss_output_width(bp_loss_of(loss), SUPPORT_OUT), "identity");
+            const bp_check_report sum = check_with(layers, count, loss->name, regularizer,
+                                                   noisy ? support_a_step : support_no_noise);
+            if (sum.failed)
+                fail_msg("%s, %s, %s, %s, noise %d: %zu failed", support_form_name(form),
+                         activation, loss->name, regularizer ? regularizer->name : "free", noisy,
+                         sum.failed);
+            checked += sum.checked;
+            judged += sum.judged_relative;
+            skipped += sum.skipped;
+        }
     print_message("%zu elements, %zu skipped at kinks, %zu judged by the relative part\n", checked,
                   skipped, judged);
     assert_true((double)judged >= 0.8 * (double)checked);

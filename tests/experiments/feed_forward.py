@@ -3,10 +3,13 @@
     /usr/bin/python3 tests/experiments/feed_forward.py [--daemon build/release/backpropd]
         [--mnist ../shared/data/mnist] [--figures docs/figures] [--only dropout|initialisation]
 
-Prints the final test errors. Not part of the suite: the dropout pair trains for some minutes.
+Prints the final test errors. The curves of the dropout pair are drawn from the evaluation after every epoch, for
+which the test rows are named as validation rows; nothing is chosen by them. Not part of the suite: the dropout
+pair trains for some minutes.
 """
 import argparse
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -80,7 +83,7 @@ def moving_mean(curve, width=9):
 
 
 def draw(path, title, x_label, y_label, curves, top):
-    width, height, left, bottom, right, head = 720, 400, 60, 50, 20, 40
+    width, height, left, bottom, right, head = 720, 420, 60, 50, 24, 64
     x_most = max(x for _, curve in curves for x, _ in curve)
     at_x = lambda x: left + (width - left - right) * x / x_most
     at_y = lambda y: height - bottom - (height - bottom - head) * min(y, top) / top
@@ -94,11 +97,13 @@ def draw(path, title, x_label, y_label, curves, top):
         lines.append(f'<path d="M{left} {at_y(y):.1f}H{width - right}" stroke="#ddd"/>'
                      f'<text x="{left - 6}" y="{at_y(y) + 4:.1f}" text-anchor="end">{y:g}</text>'
                      f'<text x="{at_x(x):.1f}" y="{height - bottom + 18}" text-anchor="middle">{x:g}</text>')
+    legend_x = left
     for i, (name, curve) in enumerate(curves):
         points = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in curve)
         lines.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[i]}" stroke-width="1.8"/>'
-                     f'<text x="{width - right}" y="{head + 16 + 18 * i}" text-anchor="end" '
-                     f'fill="{COLOURS[i]}">{name}</text>')
+                     f'<path d="M{legend_x} 42h20" stroke="{COLOURS[i]}" stroke-width="3"/>'
+                     f'<text x="{legend_x + 26}" y="46">{name}</text>')
+        legend_x += 60 + 7 * len(name)
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(lines + ["</svg>"]) + "\n")
 
@@ -108,7 +113,7 @@ def run(base, figures, only):
         curves = []
         for name, job in dropout_jobs():
             answer, points = train(base, job)
-            print(f"{name}: test error {100 - 100 * answer['metrics']['test']['accuracy']:.2f} %")
+            print(f"{name}: test error {100 - 100 * answer['metrics']['test']['accuracy']:.2f} %", flush=True)
             curves.append((name, [(p["epoch"], 100 - 100 * p["values"]["validation.accuracy"])
                                   for p in points if "validation.accuracy" in p["values"]]))
         draw(f"{figures}/dropout.svg", "MNIST, 784-800-800-10 ReLU, Adam, cosine", "epoch", "test error, %",
@@ -117,7 +122,7 @@ def run(base, figures, only):
         curves = []
         for name, job in initialisation_jobs():
             answer, points = train(base, job)
-            print(f"{name}: test error {100 - 100 * answer['metrics']['test']['accuracy']:.2f} %")
+            print(f"{name}: test error {100 - 100 * answer['metrics']['test']['accuracy']:.2f} %", flush=True)
             curves.append((name, moving_mean([(p["step"], p["values"]["loss"]) for p in points])))
         draw(f"{figures}/initialisation.svg", "MNIST, five hidden tanh layers of 100 units, SGD", "step",
              "training loss, mean of 10 points", curves, 2.5)
@@ -130,6 +135,7 @@ def main():
     parser.add_argument("--figures", default="docs/figures")
     parser.add_argument("--only", choices=["dropout", "initialisation"])
     options = parser.parse_args()
+    os.makedirs(options.figures, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
         process = subprocess.Popen([options.daemon, "--data", directory, "--listen", "127.0.0.1:0",
                                     "--log-level", "error"], stderr=subprocess.PIPE, text=True)

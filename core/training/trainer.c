@@ -456,7 +456,7 @@ bp_evaluation bp_trainer_evaluate(bp_trainer *trainer, const bp_examples *exampl
         bp_network_loss_value(trainer->network, trainer->parallel, &batch.targets,
                               trainer->row_loss);
         loss += trainer->kernels64->sum(trainer->row_loss, rows);
-        if (trainer->target_kind == BP_TARGET_CLASS)
+        if (batch.targets.label)
             correct += correct_count(trainer, output, batch.targets.label, rows);
     }
     const double rows = (double)examples->row_count;
@@ -511,7 +511,7 @@ void bp_trainer_evaluate_full(bp_trainer *trainer, const bp_examples *examples,
                                              trainer->kernels64->sum(trainer->row_loss, rows),
                                          .label = batch.targets.label,
                                          .value = batch.targets.value};
-        if (trainer->target_kind == BP_TARGET_CLASS) {
+        if (batch.targets.label) {
             decide(trainer, output, rows);
             evaluated.decided = trainer->predicted;
             evaluated.log_loss = log_losses(trainer, output, batch.targets.label, rows);

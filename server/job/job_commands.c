@@ -146,7 +146,7 @@ static void send_change(const change *what)
     *self = *what;
     self->write = (bp_write){.apply = apply_change, .done = change_written};
     self->command.run = take_change;
-    bp_store_write(self->jobs->store, &self->write);
+    bp_store_write(what->jobs->store, &self->write);
 }
 
 void bp_jobs_set_priority(bp_jobs *jobs, int64_t id, int64_t priority, const bp_if_match *condition,

@@ -180,7 +180,8 @@ static bp_status read_level(span_reader *reader, int level, uint64_t first, uint
         }
         if (status == BP_OK)
             status = take_span(reader, &span, error);
-        covered = span.seq;
+        if (status == BP_OK)
+            covered = span.seq;
     }
     if (status == BP_OK && code != SQLITE_DONE)
         status = bp_database_error(reader->database, code, "reading metrics", error);

@@ -1,4 +1,5 @@
-"""Short forms of tests/faults: many starts at once, SIGTERM under load, kill -9 while training."""
+"""Short forms of tests/faults: many starts at once, SIGTERM under load, kill -9 while training and while
+jobs are ordered about; and checkpoints that are damaged."""
 
 import os
 import random
@@ -8,6 +9,7 @@ import sqlite3
 
 import pytest
 
+import command_kills
 import daemon_process
 import drains
 import kill_loop
@@ -25,6 +27,11 @@ def test_stops_under_load_lose_nothing(start_daemon):
     took = [drains.drain(daemon, known, number) for number in range(3)]
     # Sanitizers cost some tens of times.
     assert max(took) < drains.LIMIT_SECONDS * (3 if os.environ.get("ASAN_OPTIONS") else 1)
+
+
+def test_kills_while_jobs_are_ordered_about(tmp_path):
+    orders, _ = command_kills.kill_often(tmp_path / "data", 6, 4, random.Random(4))
+    assert orders > 20
 
 
 @pytest.fixture(scope="module")

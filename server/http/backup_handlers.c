@@ -30,7 +30,8 @@ void bp_handle_backup(bp_request *request)
         bp_request_reply(request, 0, status, &error);
 }
 
-void bp_handle_backup_list(bp_request *request)
+/* Reads a file of each, so not on an HTTP thread. */
+static void list_backups(bp_request *request)
 {
     uint64_t limit;
     if (!bp_request_count(&limit, request, "limit", 1, LIST_LIMIT, LIST_DEFAULT))
@@ -40,6 +41,11 @@ void bp_handle_backup_list(bp_request *request)
     const bp_status status = bp_backups_list_json(
         &document, request->services->backups, bp_request_query(request, "after"), limit, &error);
     bp_answer_read(request, status, document, &error);
+}
+
+void bp_handle_backup_list(bp_request *request)
+{
+    bp_request_run_aside(request, list_backups);
 }
 
 /* Waits for the disk, so not on an HTTP thread. */

@@ -71,7 +71,7 @@ static bp_status open_parts(daemon_parts *parts, const bp_options *options, bp_i
         status =
             bp_models_open(&parts->models, parts->store, isa, options->model_cache_bytes, error);
     if (status == BP_OK)
-        status = bp_event_hub_create(&parts->events, parts->store, error);
+        status = bp_event_hub_create(&parts->events, parts->store, BP_EVENT_HEARTBEAT_MS, error);
     if (status == BP_OK)
         status = bp_backups_open(&parts->backups, options->data, error);
     if (status == BP_OK)

@@ -12,9 +12,9 @@
 #include "server/base/thread.h"
 
 enum {
-    PIECES_BYTES = 1 << 20, /* kept for one job */
-    HEARTBEAT_MS = 15000,   /* a stream that has sent nothing for so long sends a comment */
-    READ_AGAIN_MS = 1000    /* after a failed reading */
+    PIECES_BYTES = 8 << 20,     /* kept for all jobs */
+    JOB_PIECES_BYTES = 1 << 20, /* for one */
+    READ_AGAIN_MS = 1000        /* after a failed reading */
 };
 
 /* The first thing in every stream: when to come back after a break. */
@@ -61,6 +61,7 @@ struct bp_event_stream {
 
 struct bp_event_hub {
     bp_store *store;
+    uint64_t heartbeat_ms;
     pthread_t thread;
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t changed;
@@ -68,6 +69,7 @@ struct bp_event_hub {
     uint64_t turn;    /* of the last reading */
     uint64_t wait_ms; /* until when the thread sleeps */
     event_topic *topics;
+    size_t topic_count;
 };
 
 static uint64_t now_ms(void)
@@ -127,10 +129,18 @@ static void wake(bp_event_stream *stream)
     stream->sleeper.wake(stream->sleeper.context);
 }
 
-static void publish(event_topic *topic, piece *made, const bp_event_head *head)
+/* What a job's pieces may have; the newest one is kept in any case. */
+static size_t pieces_limit(const bp_event_hub *hub)
+{
+    const size_t share = PIECES_BYTES / hub->topic_count;
+    return share < JOB_PIECES_BYTES ? share : JOB_PIECES_BYTES;
+}
+
+static void publish(const bp_event_hub *hub, event_topic *topic, piece *made,
+                    const bp_event_head *head)
 {
     if (made) {
-        while (topic->oldest && topic->pieces_bytes + made->size > PIECES_BYTES)
+        while (topic->oldest && topic->pieces_bytes + made->size > pieces_limit(hub))
             drop_oldest(topic);
         if (topic->newest)
             topic->newest->next = made;
@@ -174,6 +184,7 @@ static void free_topic(bp_event_hub *hub, event_topic *old)
     while (*link != old)
         link = &(*link)->next;
     *link = old->next;
+    hub->topic_count--;
     while (old->oldest)
         drop_oldest(old);
     free(old);
@@ -195,7 +206,7 @@ static bool refresh(bp_event_hub *hub, event_topic *topic)
     topic->reading = false;
     bool fine = status == BP_OK;
     if (fine) {
-        publish(topic, made, &head);
+        publish(hub, topic, made, &head);
     } else if (status == BP_NOT_FOUND) {
         /* Deleted: nothing more comes. */
         topic->head.finished = fine = true;
@@ -218,7 +229,7 @@ static uint64_t wake_silent(bp_event_hub *hub, uint64_t now)
         for (bp_event_stream *stream = topic->streams; stream; stream = stream->next) {
             if (!stream->asleep)
                 continue;
-            const uint64_t due = stream->sent_ms + HEARTBEAT_MS;
+            const uint64_t due = stream->sent_ms + hub->heartbeat_ms;
             if (due <= now)
                 wake(stream);
             else if (due < next)
@@ -284,12 +295,14 @@ static void job_changed(void *context, int64_t job)
     pthread_mutex_unlock(&hub->mutex);
 }
 
-bp_status bp_event_hub_create(bp_event_hub **out, bp_store *store, bp_error *error)
+bp_status bp_event_hub_create(bp_event_hub **out, bp_store *store, unsigned heartbeat_ms,
+                              bp_error *error)
 {
     bp_event_hub *hub = calloc(1, sizeof *hub);
     if (!hub)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for event streams");
     hub->store = store;
+    hub->heartbeat_ms = heartbeat_ms;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -341,6 +354,7 @@ static event_topic *topic_of(bp_event_hub *hub, int64_t job, const bp_event_head
     made->dirty = true;
     made->next = hub->topics;
     hub->topics = made;
+    hub->topic_count++;
     pthread_cond_signal(&hub->changed);
     return made;
 }
@@ -424,7 +438,7 @@ static next_step choose(bp_event_stream *stream)
     /* A job that is tried again is not finished any more. */
     if (topic->head.finished && !topic->dirty && !topic->reading)
         return END;
-    return now_ms() >= stream->sent_ms + HEARTBEAT_MS ? SEND_HEARTBEAT : SLEEP;
+    return now_ms() >= stream->sent_ms + stream->hub->heartbeat_ms ? SEND_HEARTBEAT : SLEEP;
 }
 
 ssize_t bp_event_stream_read(bp_event_stream *stream, char *bytes, size_t size)
@@ -442,7 +456,7 @@ ssize_t bp_event_stream_read(bp_event_stream *stream, char *bytes, size_t size)
             stream->asleep = stream->sleeper.sleep(stream->sleeper.context);
             if (!stream->asleep)
                 next = END;
-            else if (stream->sent_ms + HEARTBEAT_MS < hub->wait_ms)
+            else if (stream->sent_ms + stream->hub->heartbeat_ms < hub->wait_ms)
                 pthread_cond_signal(&hub->changed);
         }
         pthread_mutex_unlock(&hub->mutex);

@@ -2,9 +2,9 @@
  *
  * The hub's thread reads what a commit has added to a job somebody listens to, once, and writes it as one
  * immutable piece of text that all streams at the head of the job share. A stream that is further back
- * (new, or slow) reads the store itself, a bounded piece at a time, until it has caught up. A job keeps
- * its latest pieces up to a limit and a stream holds one piece at most, so memory is bounded whatever
- * subscribers do; nobody waits for a stream.
+ * (new, or slow) reads the store itself, a bounded piece at a time, until it has caught up. The latest
+ * pieces are kept up to a limit for all jobs together, and a stream holds one piece at most, so memory
+ * is bounded whatever subscribers do; nobody waits for a stream.
  *
  * A stream belongs to one thread at a time. Under the hub's lock: the list of jobs, their heads and
  * pieces, and whether a stream sleeps. The lock is taken before those of sleep and wake. */
@@ -19,8 +19,12 @@
 typedef struct bp_event_hub bp_event_hub;
 typedef struct bp_event_stream bp_event_stream;
 
-/* Starts the thread and listens to the store. */
-BP_CHECK_RESULT bp_status bp_event_hub_create(bp_event_hub **out, bp_store *store, bp_error *error);
+enum { BP_EVENT_HEARTBEAT_MS = 15000 };
+
+/* Starts the thread and listens to the store. A stream that has sent nothing for heartbeat_ms sends a
+ * comment, so that a broken connection is noticed. */
+BP_CHECK_RESULT bp_status bp_event_hub_create(bp_event_hub **out, bp_store *store,
+                                              unsigned heartbeat_ms, bp_error *error);
 /* After the last stream has been closed and before the store is. Joins the thread. Accepts NULL. */
 void bp_event_hub_free(bp_event_hub *hub);
 

@@ -207,7 +207,7 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (action == BP_OPTIONS_VERSION) {
-        printf("backpropd %s\n", BP_VERSION);
+        puts("backpropd " BP_VERSION);
         return EXIT_SUCCESS;
     }
     bp_log_set_level((bp_log_level)options.log_level);
@@ -215,7 +215,7 @@ int main(int argc, char **argv)
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     json_object_seed(0);
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for a signal that exists */
     /* Every thread starts with signals blocked; the main thread takes them once the loop runs. */
     sigset_t all, usual;
     sigfillset(&all);

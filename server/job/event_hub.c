@@ -407,7 +407,6 @@ static ssize_t send_text(bp_event_stream *stream, char *bytes, size_t size, cons
     const size_t length = strlen(text);
     if (length > size) /* libmicrohttpd's buffers are kilobytes */
         return BP_EVENT_STREAM_BROKEN;
-    /* Bytes of a stream, by count. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
     memcpy(bytes, text, length);
     pthread_mutex_lock(&stream->hub->mutex);
     stream->sent_ms = now_ms();

@@ -162,7 +162,7 @@ static bp_status insert_verification(bp_verification_job *out, sqlite3 *database
 bp_status bp_job_store_verify(bp_verification_job *out, sqlite3 *database, int64_t id,
                               int64_t now_us, bp_error *error)
 {
-    job_facts job;
+    job_facts job = {.verifies = 0};
     bp_verification_job made = {.id = 0};
     bp_status status = read_facts(&job, database, id, error);
     if (status == BP_OK && job.verifies)

@@ -13,6 +13,7 @@ typedef struct job_facts {
 static bp_status read_facts(job_facts *out, sqlite3 *database, int64_t id, bp_error *error)
 {
     sqlite3_stmt *statement = NULL;
+    *out = (job_facts){.verifies = 0};
     bp_status status = bp_database_prepare(
         &statement, database,
         "SELECT revision, verifies, finished IS NOT NULL, state, weights_sha256 IS NOT NULL "
@@ -162,7 +163,7 @@ static bp_status insert_verification(bp_verification_job *out, sqlite3 *database
 bp_status bp_job_store_verify(bp_verification_job *out, sqlite3 *database, int64_t id,
                               int64_t now_us, bp_error *error)
 {
-    job_facts job = {.verifies = 0};
+    job_facts job;
     bp_verification_job made = {.id = 0};
     bp_status status = read_facts(&job, database, id, error);
     if (status == BP_OK && job.verifies)

@@ -227,6 +227,25 @@ static void large_scores_are_safe(void **state)
     }
 }
 
+static void large_errors_are_safe(void **state)
+{
+    (void)state;
+    for (int dtype = 0; dtype < BP_DTYPE_COUNT; dtype++) {
+        const bp_kernels *kernels = bp_kernels_get((bp_dtype)dtype, bp_isa_detect());
+        batch made;
+        make_batch(&made, BP_LOSS_mean_squared_error, kernels, 2, 1);
+        for (size_t i = 0; i < 2 * ROWS; i++) {
+            support_put(kernels, made.output, i, i % 3 ? 10000 : -10000);
+            support_put(kernels, made.target, i, i % 3 ? -10000 : 10000);
+        }
+        kernels->losses[BP_LOSS_mean_squared_error]->rows(&made.call, 0, ROWS);
+        for (size_t row = 0; row < ROWS; row++)
+            assert_true(made.row_loss[row] == 4e8);
+        for (size_t i = 0; i < 2 * ROWS; i++)
+            assert_true(support_get(kernels, made.gradient, i) == (i % 3 ? 5000 : -5000));
+    }
+}
+
 /* At the kink the gradient is 0, and the piece is the one with 0; a margin moves it. */
 static void hinge_at_its_kink(void **state)
 {
@@ -423,6 +442,7 @@ int main(void)
         cmocka_unit_test(large_logits_are_safe),
         cmocka_unit_test(large_binary_logits_are_safe),
         cmocka_unit_test(large_scores_are_safe),
+        cmocka_unit_test(large_errors_are_safe),
         cmocka_unit_test(hinge_at_its_kink),
         cmocka_unit_test(class_weights_scale_rows),
         cmocka_unit_test(losses_decide_for_a_class),

@@ -95,7 +95,8 @@ static void resolve_preparation(bp_job_work *work)
         work->features_known = false;
         bp_job_fault(work, error.status, "/data/features", "%s", error.message);
     }
-    work->preparation_bytes = (uint64_t)kept + working;
+    work->preparation_bytes = kept;
+    work->fitting_bytes = working;
     free(columns);
 }
 

@@ -22,26 +22,56 @@ static void add_bytes(byte_sum *sum, uint64_t rows, uint64_t width, uint64_t siz
         sum->overflow = true;
 }
 
+/* What a run keeps of the data. */
 static byte_sum data_bytes(const bp_job_work *work)
 {
     const bp_job_spec *spec = work->spec;
     size_t real_size = bp_dtype_size(spec->training.network.dtype);
     const uint64_t parts[] = {work->training_rows, work->validation_rows, work->test_rows};
     byte_sum sum = {0};
-    uint64_t longest = 0;
     for (size_t part = 0; part < 3; part++) {
         add_bytes(&sum, parts[part], spec->input_width, real_size);
         if (spec->task == BP_TASK_CLASSIFICATION)
             add_bytes(&sum, parts[part], 1, sizeof(int32_t));
         else
             add_bytes(&sum, parts[part], spec->target_width, real_size);
-        if (parts[part] > longest)
-            longest = parts[part];
     }
-    /* Raw rows on their way through the preparation, and the preparation itself. */
-    uint64_t staged = longest < BP_STAGING_ROWS ? longest : BP_STAGING_ROWS;
-    add_bytes(&sum, staged, work->raw_width, sizeof(double));
     add_bytes(&sum, work->preparation_bytes, 1, 1);
+    return sum;
+}
+
+static uint64_t longest_part(const bp_job_work *work)
+{
+    uint64_t longest = work->training_rows;
+    if (work->validation_rows > longest)
+        longest = work->validation_rows;
+    if (work->test_rows > longest)
+        longest = work->test_rows;
+    return longest;
+}
+
+/* Beside the data while it is read, when there is no trainer yet: raw rows on their way through the
+ * preparation, and what it takes to fit that. */
+static byte_sum loading_bytes(const bp_job_work *work)
+{
+    const uint64_t longest = longest_part(work);
+    const uint64_t staged = longest < BP_STAGING_ROWS ? longest : BP_STAGING_ROWS;
+    byte_sum sum = {0};
+    add_bytes(&sum, staged, work->raw_width, sizeof(double));
+    add_bytes(&sum, work->fitting_bytes, 1, 1);
+    return sum;
+}
+
+/* Beside trainer and snapshot while a checkpoint is written: a piece of at most 4 MB as a row of the
+ * database, and before the first one the preparation as predictions need it: a copy, in base64 within a
+ * JSON document, its text, and that as a row. */
+static byte_sum writing_bytes(const bp_job_work *work, const bp_network_size *network)
+{
+    enum { PIECE_BYTES = 4 << 20, PREPARATION_COPIES = 4 };
+    const uint64_t parameters = network->parameter_bytes;
+    byte_sum sum = {0};
+    add_bytes(&sum, parameters < PIECE_BYTES ? parameters : PIECE_BYTES, 1, 1);
+    add_bytes(&sum, work->preparation_bytes, PREPARATION_COPIES, 1);
     return sum;
 }
 
@@ -109,16 +139,6 @@ static void check_limits(bp_job_work *work, const bp_job_size *size)
                      "%s", detail);
 }
 
-static size_t longest_part(const bp_job_work *work)
-{
-    uint64_t longest = work->training_rows;
-    if (work->validation_rows > longest)
-        longest = work->validation_rows;
-    if (work->test_rows > longest)
-        longest = work->test_rows;
-    return (size_t)longest;
-}
-
 /* What training.gradient_check takes beside the trainer: a float64 network of the same layers that keeps
  * every z, its batch with the order in which rows are taken, a cut of the parameters into blocks, and
  * two bytes for each unit and row that may have kinks. 0 where there is no check. */
@@ -180,7 +200,7 @@ void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
     }
     size_t evaluation_bytes = 0;
     const bp_evaluator_spec evaluator =
-        bp_training_evaluator(&spec->training, &size.network, longest_part(work));
+        bp_training_evaluator(&spec->training, &size.network, (size_t)longest_part(work));
     if (work->targets_known &&
         bp_evaluator_measure(&evaluation_bytes, &evaluator, &error) != BP_OK) {
         bp_job_fault(work, error.status, "/data/target", "%s", error.message);
@@ -191,8 +211,14 @@ void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
         bp_job_fault(work, error.status, error.where, "%s", error.message);
         return;
     }
+    const byte_sum loading = loading_bytes(work), writing = writing_bytes(work, &size.network);
+    uint64_t beside = evaluation_bytes;
+    if (checking_bytes > beside)
+        beside = checking_bytes;
+    if (writing.bytes > beside)
+        beside = writing.bytes;
     size_t snapshot_bytes;
-    size.training_bytes = (uint64_t)training_bytes + evaluation_bytes;
+    size.training_bytes = training_bytes;
     if (bp_snapshot_measure(&snapshot_bytes, &spec->training, &size.network, NULL) != BP_OK ||
         __builtin_add_overflow(size.training_bytes, snapshot_bytes, &size.training_bytes)) {
         char detail[120];
@@ -203,14 +229,18 @@ void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
         return;
     }
     size.data_bytes = data.bytes;
-    if (data.overflow ||
-        __builtin_add_overflow(size.training_bytes, checking_bytes, &size.training_bytes) ||
-        __builtin_add_overflow(size.training_bytes, size.data_bytes, &size.total_bytes)) {
+    uint64_t while_loading;
+    if (data.overflow || loading.overflow || writing.overflow ||
+        __builtin_add_overflow(size.training_bytes, beside, &size.training_bytes) ||
+        __builtin_add_overflow(size.training_bytes, size.data_bytes, &size.total_bytes) ||
+        __builtin_add_overflow(loading.bytes, size.data_bytes, &while_loading)) {
         bp_job_fault(work, BP_TOO_LARGE, "/data",
                      "the prepared data is larger than any memory; a job may have %llu bytes",
                      (unsigned long long)work->limits->memory_bytes);
         return;
     }
+    if (while_loading > size.total_bytes)
+        size.total_bytes = while_loading;
     check_limits(work, &size);
     *out = size;
 }

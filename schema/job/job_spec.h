@@ -110,11 +110,12 @@ typedef struct bp_job_limits {
 /* What a job will need, as validate_only shows it. */
 typedef struct bp_job_size {
     bp_network_size network;
+    /* Of the trainer and a snapshot of its state, and the most of what comes and goes beside them: a check
+     * of the gradient, an evaluation, a checkpoint on its way to the disk. */
+    uint64_t training_bytes;
+    uint64_t data_bytes; /* prepared matrices and labels of all parts, and the preparation */
     uint64_t
-        training_bytes;  /* of the trainer and a snapshot of its state, of evaluations, of a check
-                                of the gradient */
-    uint64_t data_bytes; /* prepared matrices and labels of all parts */
-    uint64_t total_bytes;
+        total_bytes; /* the most at one time: of the data while it is read, or while it is trained */
     uint64_t training_rows, validation_rows, test_rows; /* before drop_row */
 } bp_job_size;
 

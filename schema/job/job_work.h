@@ -19,7 +19,7 @@ typedef struct bp_job_work {
     bool features_known, targets_known, task_known; /* resolved without a fault */
     uint64_t training_rows, validation_rows, test_rows;
     size_t raw_width;
-    uint64_t preparation_bytes;          /* fitted, and while it is fitted */
+    uint64_t preparation_bytes, fitting_bytes; /* fitted; what it takes to fit it */
     const struct bp_model_info *initial; /* borrowed from the lookup; NULL: none, or not found */
     bp_job_spec *spec;
     json_t *warnings;

@@ -420,6 +420,10 @@ static bp_status conclude(bp_run *run, bp_error *error)
         metrics ? BP_OK : bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
     if (status == BP_OK)
         status = evaluate(run, metrics, error);
+    /* The last checkpoint is written, and its snapshot goes before the result, a copy of the weights, comes:
+     * the memory that a job needs holds one of them. */
+    bp_run_checkpoints_free(run->checkpoints);
+    run->checkpoints = NULL;
     if (status == BP_OK)
         status =
             bp_job_result_create(&run->outcome.result, run->spec, run->job, &run->data,

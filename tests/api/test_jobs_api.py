@@ -3,6 +3,7 @@ each time."""
 
 import hashlib
 import os
+import re
 import time
 
 import pytest
@@ -140,7 +141,10 @@ def test_a_job_too_large_for_the_memory_is_refused(start_daemon, iris):
     client.put("datasets/iris", iris)
     large = specification(1)
     large["network"]["layers"][0]["units"] = 100000
-    client.problem("POST", "jobs", json=large, expect=422)
+    problem = client.problem("POST", "jobs", json=large, expect=422)
+    # The figures: what it needs and what a job may have.
+    assert f"a job may have {2 << 20}" in problem["detail"]
+    assert int(re.search(r"needs (\d+) bytes", problem["detail"])[1]) > 100000 * 4 * 4
     client.train(specification(1))
 
 

@@ -38,6 +38,25 @@ void bp_answer_bytes(bp_request *request, unsigned status, void *body, size_t si
     bp_answer_header(request, "Cache-Control", "no-store");
 }
 
+void bp_answer_shared(bp_request *request, unsigned status, bp_shared_text *text, const char *type)
+{
+    size_t size = 0;
+    struct MHD_Response *response = NULL;
+    if (text) {
+        /* Never written to; libmicrohttpd merely lacks the const. */
+        void *bytes = (void *)(uintptr_t)bp_shared_text_bytes(text, &size);
+        response = MHD_create_response_from_buffer_with_free_callback_cls(
+            size, bytes, bp_shared_text_release, text);
+    }
+    if (!response) {
+        bp_shared_text_release(text);
+        bp_answer_no_memory(request);
+        return;
+    }
+    set_response(request, status, response, size, type);
+    bp_answer_header(request, "Cache-Control", "no-store");
+}
+
 void bp_answer_json(bp_request *request, unsigned status, json_t *document)
 {
     size_t size = 0;

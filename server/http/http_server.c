@@ -52,6 +52,7 @@ void bp_http_let_go(bp_http *http)
     pthread_cond_destroy(&http->idle);
     pthread_mutex_destroy(&http->mutex);
     bp_documents_done(http);
+    bp_answer_cache_free(http->pages);
     free(http);
 }
 
@@ -186,6 +187,8 @@ bp_status bp_http_start(bp_http **out, const bp_http_options *options, const bp_
     json_object_seed(0);
 
     bp_status status = bp_documents_create(http, error);
+    if (status == BP_OK)
+        status = bp_answer_cache_create(&http->pages, error);
     if (status == BP_OK)
         status = bp_listener_open(&http->listener, &http->port, &http->host_rule, options->address,
                                   options->port, error);

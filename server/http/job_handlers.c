@@ -8,6 +8,7 @@
 #include "server/http/job_answer.h"
 #include "server/http/metrics_csv.h"
 #include "server/http/problem.h"
+#include "server/http/server_state.h"
 #include "server/http/url_text.h"
 #include "server/job/metrics_read.h"
 #include "server/job/spec_lookup.h"
@@ -218,18 +219,55 @@ static bool wants_csv(const bp_request *request)
     return accept && strstr(accept, "text/csv") && !strstr(accept, "application/json");
 }
 
-static void answer_view(bp_request *request, const bp_metrics_view *view)
+static void answer_csv(bp_request *request, const bp_metrics_view *view)
 {
     bp_json_writer text = {0};
-    const bool csv = wants_csv(request);
-    if (csv)
-        bp_metrics_put_csv(&text, view);
-    else
-        bp_metrics_put_json(&text, view);
-    bp_answer_text(request, 200, &text, csv ? "text/csv; charset=utf-8" : "application/json");
+    bp_metrics_put_csv(&text, view);
+    if (text.failed) {
+        free(text.bytes);
+        text.bytes = NULL;
+    }
+    bp_answer_bytes(request, 200, text.bytes, text.length, "text/csv; charset=utf-8");
+}
+
+/* NULL: no memory. */
+static bp_shared_text *page_of(const bp_metrics_view *view)
+{
+    bp_json_writer text = {0};
+    bp_metrics_put_json(&text, view);
+    if (!text.failed)
+        return bp_shared_text_create(text.bytes, text.length);
+    free(text.bytes);
+    return NULL;
+}
+
+static bp_page_key key_of(int64_t id, const metrics_query *query, const bp_metrics_head *head)
+{
+    bp_page_key key;
+    memset(&key, 0, sizeof key);
+    const uint64_t end = query->after + query->limit;
+    key.job = id;
+    key.after = query->after;
+    key.limit = query->limit;
+    key.last = head->last < end ? head->last : end; /* what comes later is on another page */
+    key.complete = head->finished && head->last <= end;
+    memcpy(key.fingerprint, head->fingerprint, sizeof head->fingerprint);
+    return key;
 }
 
 static void answer_waited(bp_request *request);
+
+/* May the request wait, and has it nothing to tell? Then it waits. */
+static bool wait_for_points(bp_request *request, int64_t id, const metrics_query *query,
+                            const bp_metrics_head *head)
+{
+    if (query->wait_ms == 0 || head->last > query->after || head->finished ||
+        bp_request_stopping(request))
+        return false;
+    bp_request_await(request, answer_waited, true);
+    bp_jobs_watch(request->services->jobs, id, query->after, query->wait_ms, notify, request);
+    return true;
+}
 
 /* may_wait: nothing new leads to waiting instead of an empty answer. */
 static void answer_metrics(bp_request *request, bool may_wait)
@@ -237,21 +275,33 @@ static void answer_metrics(bp_request *request, bool may_wait)
     metrics_query query;
     if (!read_metrics_query(&query, request))
         return;
-    int64_t id = (int64_t)bp_request_number(request, 0);
+    const int64_t id = (int64_t)bp_request_number(request, 0);
+    const bool csv = wants_csv(request), shared = !csv && query.most == 0;
     bp_metrics_view view = {0};
     bp_error error = {.status = BP_OK};
     bp_jobs *jobs = request->services->jobs;
-    bp_status status =
-        query.most > 0 ? bp_metrics_read_spans(&view, jobs, id, query.after, query.most, &error)
-                       : bp_metrics_read_points(&view, jobs, id, query.after, query.limit, &error);
-    const bool news = view.count > 0 || view.complete;
+    bp_answer_cache *pages = request->http->pages;
+    bp_status status = bp_metrics_read_head(&view.head, jobs, id, &error);
+    if (status == BP_OK && may_wait && wait_for_points(request, id, &query, &view.head))
+        return;
+    bp_page_key key = key_of(id, &query, &view.head);
+    bp_shared_text *page = status == BP_OK && shared ? bp_answer_cache_find(pages, &key) : NULL;
+    if (status == BP_OK && !page)
+        status = query.most > 0
+                     ? bp_metrics_read_spans(&view, jobs, id, query.after, query.most, &error)
+                     : bp_metrics_read_points(&view, jobs, id, query.after, query.limit, &error);
     if (status != BP_OK) {
         bp_answer_error(request, &error);
-    } else if (news || !may_wait || query.wait_ms == 0 || bp_request_stopping(request)) {
-        answer_view(request, &view);
+    } else if (csv) {
+        answer_csv(request, &view);
+    } else if (page) {
+        bp_answer_shared(request, 200, page, "application/json");
     } else {
-        bp_request_await(request, answer_waited, true);
-        bp_jobs_watch(jobs, id, query.after, query.wait_ms, notify, request);
+        page = page_of(&view);
+        key = key_of(id, &query, &view.head); /* there may be more by now */
+        if (page && shared)
+            bp_answer_cache_add(pages, &key, page);
+        bp_answer_shared(request, 200, page, "application/json");
     }
     bp_metrics_view_done(&view);
 }

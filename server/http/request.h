@@ -22,6 +22,7 @@
 #include <stdbool.h>
 
 #include "schema/json/json_writer.h"
+#include "server/http/answer_cache.h"
 #include "server/http/connection_table.h"
 #include "server/http/http.h"
 #include "server/http/request_checks.h"
@@ -159,6 +160,8 @@ bool bp_request_stopping(const bp_request *request);
 /* Takes body (malloc) and ownership of it; NULL stands for "no memory". */
 void bp_answer_bytes(bp_request *request, unsigned status, void *body, size_t size,
                      const char *type);
+/* Takes a reference of text; NULL stands for "no memory". */
+void bp_answer_shared(bp_request *request, unsigned status, bp_shared_text *text, const char *type);
 /* Takes document; NULL stands for "no memory". */
 void bp_answer_json(bp_request *request, unsigned status, json_t *document);
 /* Takes what has been written, JSON or of another type; a writer that failed stands for "no memory". */

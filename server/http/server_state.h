@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "server/base/mailbox.h"
+#include "server/http/answer_cache.h"
 #include "server/http/request.h"
 
 /* A text that is the same as long as the daemon lives. */
@@ -33,6 +34,7 @@ struct bp_http {
     bp_static_text catalog, openapi;
     struct MHD_Daemon *daemon;
     bp_connection_table *connections;
+    bp_answer_cache *pages; /* of metric points */
     bp_helper helpers[BP_HELPER_COUNT];
     int listener;
 

@@ -3,12 +3,21 @@
 #ifndef BP_SERVER_JOB_METRICS_READ_H
 #define BP_SERVER_JOB_METRICS_READ_H
 
+#include "core/check/numerics_fingerprint.h"
 #include "schema/json/json_writer.h"
 #include "server/job/jobs.h"
 #include "server/store/metric_series.h"
 
+/* Which points there are at one moment. */
+typedef struct bp_metrics_head {
+    uint64_t last;                         /* seq of the newest; 0: none */
+    bool finished;                         /* the job has ended */
+    char fingerprint[BP_FINGERPRINT_SIZE]; /* of the numerics of its run; "": none yet */
+} bp_metrics_head;
+
 /* Zeroed, it is empty. */
 typedef struct bp_metrics_view {
+    bp_metrics_head head;
     bool summed_up;      /* spans instead of points */
     size_t count;        /* of points or spans; the page may hold one more */
     bp_metric_page page; /* points */
@@ -17,6 +26,9 @@ typedef struct bp_metrics_view {
     bool complete; /* the job has ended and these are its last */
 } bp_metrics_view;
 
+/* BP_NOT_FOUND. */
+BP_CHECK_RESULT bp_status bp_metrics_read_head(bp_metrics_head *out, bp_jobs *jobs, int64_t id,
+                                               bp_error *error);
 /* At most `limit` points with seq > after. Release the view, after a failure too. BP_NOT_FOUND. */
 BP_CHECK_RESULT bp_status bp_metrics_read_points(bp_metrics_view *out, bp_jobs *jobs, int64_t id,
                                                  uint64_t after, size_t limit, bp_error *error);

@@ -171,10 +171,8 @@ json_t *bp_job_document(const bp_job_work *work)
     ok &= add(document, "checkpoint", bp_job_checkpoint_json(&spec->checkpoint));
     ok &= add(document, "metrics",
               json_pack("{s:I}", "every_steps", (json_int_t)spec->metrics_every_steps));
-    if (spec->initial_model)
-        ok &= add(document, "initial",
-                  json_pack("{s:s, s:I}", "model", spec->initial_model, "version",
-                            (json_int_t)spec->initial_version));
+    if (spec->initial_model || spec->initial_job)
+        ok &= add(document, "initial", bp_job_initial_json(spec));
     if (ok)
         return document;
     json_decref(document);

@@ -236,10 +236,27 @@ static void read_loss(bp_reader *reader, const bp_place *place, const json_t *va
 }
 
 static const bp_field initial_fields[] = {
-    {"model", bp_read_name, offsetof(bp_initial_draft, model), NULL, true},
+    {"model", bp_read_name, offsetof(bp_initial_draft, model), NULL, false},
     {"version", bp_read_count, offsetof(bp_initial_draft, version), &from_one, false},
+    {"job", bp_read_count, offsetof(bp_initial_draft, job), &from_one, false},
+    {"checkpoint", bp_read_count, offsetof(bp_initial_draft, checkpoint), &from_one, false},
 };
-static const bp_object_fields initial_table = {initial_fields, BP_COUNT_OF(initial_fields)};
+
+static void read_initial(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
+                         const void *detail)
+{
+    (void)detail;
+    bp_reader_object(reader, place, value, initial_fields, BP_COUNT_OF(initial_fields), out);
+    if (!json_is_object(value))
+        return;
+    const bool model = json_object_get(value, "model"), job = json_object_get(value, "job");
+    if (model == job)
+        bp_reader_fault(reader, place, BP_INVALID, "must have either \"model\" or \"job\"");
+    else if (model && json_object_get(value, "checkpoint"))
+        bp_reader_fault(reader, place, BP_INVALID, "\"checkpoint\" belongs to \"job\"");
+    else if (job && json_object_get(value, "version"))
+        bp_reader_fault(reader, place, BP_INVALID, "\"version\" belongs to \"model\"");
+}
 
 /* Tables of nested objects whose offsets are from the draft itself have offset 0. */
 static const bp_field job_fields[] = {
@@ -256,7 +273,7 @@ static const bp_field job_fields[] = {
     {"training", bp_read_object, 0, &training_table, false},
     {"checkpoint", bp_read_object, offsetof(bp_job_draft, checkpoint), &checkpoint_table, false},
     {"metrics", bp_read_object, 0, &metrics_table, false},
-    {"initial", bp_read_object, offsetof(bp_job_draft, initial), &initial_table, false},
+    {"initial", read_initial, offsetof(bp_job_draft, initial), NULL, false},
 };
 
 void bp_job_draft_read(bp_job_draft *out, bp_reader *reader, const json_t *body, size_t layer_limit)

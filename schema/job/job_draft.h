@@ -33,7 +33,7 @@ typedef struct bp_network_draft {
 
 typedef struct bp_initial_draft {
     bp_given_text model;
-    bp_given_count version;
+    bp_given_count version, job, checkpoint;
 } bp_initial_draft;
 
 typedef struct bp_checkpoint_draft {

@@ -1,4 +1,4 @@
-/* Weights to begin with: those of a model, whose tensors must have the shapes of the job's. */
+/* Weights to begin with: those of a model or of a checkpoint, whose tensors must have the shapes of the job's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,29 +6,71 @@
 #include "schema/job/job_work.h"
 #include "schema/model/model_info.h"
 
-void bp_job_find_initial(bp_job_work *work)
+json_t *bp_job_initial_json(const bp_job_spec *spec)
 {
-    const bp_initial_draft *draft = &work->draft.initial;
-    if (!draft->model.value)
+    if (spec->initial_job)
+        return json_pack("{s:I, s:I}", "job", (json_int_t)spec->initial_job, "checkpoint",
+                         (json_int_t)spec->initial_checkpoint);
+    return json_pack("{s:s, s:I}", "model", spec->initial_model, "version",
+                     (json_int_t)spec->initial_version);
+}
+
+static void find_model(bp_job_work *work, const char *name, uint64_t version)
+{
+    const bp_model_info *info = work->lookup->find_model
+                                    ? work->lookup->find_model(work->lookup->context, name, version)
+                                    : NULL;
+    if (!info && version > 0)
+        bp_job_fault(work, BP_NOT_FOUND, "/initial/version",
+                     "there is no version %llu of model \"%s\"", (unsigned long long)version, name);
+    else if (!info)
+        bp_job_fault(work, BP_NOT_FOUND, "/initial/model", "there is no model \"%s\"", name);
+    if (!info)
         return;
-    const uint64_t version = draft->version.given ? (uint64_t)draft->version.value : 0;
-    const bp_model_info *info =
-        work->lookup->find_model
-            ? work->lookup->find_model(work->lookup->context, draft->model.value, version)
-            : NULL;
-    if (!info) {
-        if (version > 0)
-            bp_job_fault(work, BP_NOT_FOUND, "/initial/version",
-                         "there is no version %llu of model \"%s\"", (unsigned long long)version,
-                         draft->model.value);
-        else
-            bp_job_fault(work, BP_NOT_FOUND, "/initial/model", "there is no model \"%s\"",
-                         draft->model.value);
-        return;
-    }
     work->initial = info;
     work->spec->initial_model = bp_job_copy(work, info->name);
     work->spec->initial_version = info->version;
+}
+
+static void find_checkpoint(bp_job_work *work, int64_t job, uint64_t number)
+{
+    const bp_model_info *info =
+        work->lookup->find_checkpoint
+            ? work->lookup->find_checkpoint(work->lookup->context, job, number)
+            : NULL;
+    if (!info && number > 0)
+        bp_job_fault(work, BP_NOT_FOUND, "/initial/checkpoint",
+                     "there is no checkpoint %llu of job %lld", (unsigned long long)number,
+                     (long long)job);
+    else if (!info)
+        bp_job_fault(work, BP_NOT_FOUND, "/initial/job", "there is no checkpoint of a job %lld",
+                     (long long)job);
+    if (!info)
+        return;
+    work->initial = info;
+    work->spec->initial_job = info->job;
+    work->spec->initial_checkpoint = info->checkpoint;
+}
+
+void bp_job_find_initial(bp_job_work *work)
+{
+    const bp_initial_draft *draft = &work->draft.initial;
+    if (draft->model.value)
+        find_model(work, draft->model.value,
+                   draft->version.given ? (uint64_t)draft->version.value : 0);
+    else if (draft->job.given)
+        find_checkpoint(work, draft->job.value,
+                        draft->checkpoint.given ? (uint64_t)draft->checkpoint.value : 0);
+}
+
+/* "version 3 of model \"x\"" */
+static void put_source(FILE *out, const bp_model_info *info)
+{
+    if (info->checkpoint)
+        fprintf(out, "checkpoint %llu of job %lld", (unsigned long long)info->checkpoint,
+                (long long)info->job);
+    else
+        fprintf(out, "version %llu of model \"%s\"", (unsigned long long)info->version, info->name);
 }
 
 static void put_shape(FILE *out, const bp_tensor *tensor)
@@ -64,8 +106,9 @@ static void tensor_fault(bp_job_work *work, const bp_place *place, size_t layer,
     } else {
         fputs(ours ? "is not in" : "is only in", out);
     }
-    fprintf(out, " version %llu of model \"%s\", whose weights are to be taken",
-            (unsigned long long)work->initial->version, work->initial->name);
+    fputc(' ', out);
+    put_source(out, work->initial);
+    fputs(", whose weights are to be taken", out);
     if (fclose(out) != 0)
         bp_job_no_memory(work);
     else
@@ -103,6 +146,24 @@ static bool plan(bp_layer_shape *out, const bp_layer_spec *layer, size_t *width)
     return true;
 }
 
+static void layers_fault(bp_job_work *work, const bp_place *place)
+{
+    char *source = NULL;
+    size_t size;
+    FILE *out = open_memstream(&source, &size);
+    if (out) {
+        put_source(out, work->initial);
+        if (fclose(out) == 0)
+            bp_reader_fault(&work->reader, place, BP_SHAPE,
+                            "there are %zu layers here and %zu in %s, whose weights are to be "
+                            "taken",
+                            work->spec->layer_count, work->initial->layer_count, source);
+    }
+    if (!source)
+        bp_job_no_memory(work);
+    free(source);
+}
+
 void bp_job_check_initial(bp_job_work *work)
 {
     const bp_job_spec *spec = work->spec;
@@ -114,11 +175,7 @@ void bp_job_check_initial(bp_job_work *work)
     const bp_place initial = bp_place_member(&root, "initial");
     const bool given = work->draft.network.given;
     if (spec->layer_count != info->layer_count) {
-        bp_reader_fault(&work->reader, given ? &layers : &initial, BP_SHAPE,
-                        "there are %zu layers here and %zu in version %llu of model \"%s\", whose "
-                        "weights are to be taken",
-                        spec->layer_count, info->layer_count, (unsigned long long)info->version,
-                        info->name);
+        layers_fault(work, given ? &layers : &initial);
         return;
     }
     size_t our_width = spec->input_width, their_width = info->preparation.prepared_width;

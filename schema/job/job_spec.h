@@ -80,6 +80,8 @@ typedef struct bp_job_spec {
     double *class_weight;  /* (classes) or NULL; owned; training.network.class_weight points here */
     char *initial_model;   /* whose weights the training begins with; NULL: initialised ones */
     uint64_t initial_version;
+    int64_t initial_job; /* or those of a checkpoint of this job; 0: none */
+    uint64_t initial_checkpoint;
     bp_training_spec
         training; /* network, loss, optimiser, schedule, seed, epochs, batch, shuffle */
     size_t threads;
@@ -98,6 +100,9 @@ typedef struct bp_dataset_lookup {
     /* A version of a model, 0: the newest. NULL: there is none. The function may be NULL: there are no
      * models. */
     const struct bp_model_info *(*find_model)(void *context, const char *name, uint64_t version);
+    /* What predicts from a checkpoint of a job, 0: the newest; its job and checkpoint say which it is. NULL:
+     * there is none. May be NULL too. */
+    const struct bp_model_info *(*find_checkpoint)(void *context, int64_t job, uint64_t number);
 } bp_dataset_lookup;
 
 typedef struct bp_job_limits {
@@ -133,6 +138,10 @@ BP_CHECK_RESULT bp_status bp_job_resolve(bp_job_spec **out, json_t **out_resolve
  * "parameters", "tensors"}], "parameters", "memory": {…}, "rows": {…}, "warnings"}. Steals nothing. */
 json_t *bp_job_validation_json(const bp_job_spec *spec, json_t *resolved, json_t *warnings,
                                const bp_job_size *size);
+
+/* {"model", "version"} or {"job", "checkpoint"}: whose weights a job begins with, one of which it has. NULL:
+ * no memory. */
+json_t *bp_job_initial_json(const bp_job_spec *spec);
 
 /* "balanced" class weights from the labels of the training rows, (row_count) each below the number of
  * classes: n / (k n_c) for a class of n_c among n rows, k classes in all; 1 for a class without rows.

@@ -108,8 +108,10 @@ bp_status bp_model_info_create(bp_model_info **out, const bp_job_spec *spec,
     strcpy(info->dataset_sha256, spec->dataset_sha256);
     info->name = strdup(spec->name);
     info->dataset = strdup(spec->dataset);
-    if (!info->name || !info->dataset || !copy_features(info, spec) || !copy_targets(info, spec) ||
-        !copy_layers(info, spec))
+    const bool begins = spec->initial_model || spec->initial_job;
+    info->initial = begins ? bp_job_initial_json(spec) : NULL;
+    if (!info->name || !info->dataset || (begins && !info->initial) || !copy_features(info, spec) ||
+        !copy_targets(info, spec) || !copy_layers(info, spec))
         status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a model");
     else
         status = copy_preparation(&info->preparation, preparation, error);
@@ -142,6 +144,7 @@ void bp_model_info_free(bp_model_info *info)
     bp_preparation_done(&info->target_preparation);
     free(info->layers);
     json_decref(info->metrics);
+    json_decref(info->initial);
     free(info);
 }
 
@@ -286,6 +289,8 @@ json_t *bp_model_info_json(const bp_model_info *info, bool full)
     ok &= add(json, "loss", bp_choice_json(&info->loss, BP_CHOICE_OBJECT));
     ok &= add(json, "parameters", json_integer((json_int_t)info->parameter_count));
     ok &= add(json, "metrics", info->metrics ? json_deep_copy(info->metrics) : json_null());
+    if (info->initial)
+        ok &= add(json, "initial", json_deep_copy(info->initial));
     ok &= add(json, "created", json_string(info->created));
     if (ok)
         return json;

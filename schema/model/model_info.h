@@ -7,7 +7,9 @@
 typedef struct bp_model_info {
     char *name;
     uint64_t version;
-    int64_t job; /* lineage */
+    int64_t job;         /* lineage */
+    uint64_t checkpoint; /* of that job; 0: a version of a model. Not part of the document */
+    json_t *initial;     /* what the training began with, as its job had it; NULL: nothing */
     char *dataset;
     char dataset_sha256[BP_SHA256_TEXT_SIZE];
     bp_task_kind task;
@@ -64,7 +66,7 @@ BP_CHECK_RESULT bp_status bp_predict_rows_parse(double **out_raw, size_t *out_co
 void bp_predict_check(bp_faults *faults, const bp_model_info *info, const void *shown,
                       size_t count);
 
-/* The answer: {"model", "version", "classes"?, "predictions": [{"label", "probabilities"} or
+/* The answer: {"model", "version" (both null of a checkpoint, which adds "job" and "checkpoint"), "classes"?, "predictions": [{"label", "probabilities"} or
  * {"value"}]}, values in their own units. shown: (count, output width) of info->dtype. NULL: no memory. */
 json_t *bp_predict_answer_json(const bp_model_info *info, const void *shown, size_t count);
 

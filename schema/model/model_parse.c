@@ -214,6 +214,12 @@ static void read_info(bp_stored *stored, bp_model_info *info, const json_t *json
         if (!info->metrics)
             stored->status = BP_NO_MEMORY;
     }
+    const json_t *initial = json_object_get(json, "initial");
+    if (initial) {
+        info->initial = json_deep_copy(initial);
+        if (!info->initial)
+            stored->status = BP_NO_MEMORY;
+    }
     if (stored->status == BP_OK)
         read_preparation(stored, info, json);
 }

@@ -86,7 +86,10 @@ json_t *bp_predict_answer_json(const bp_model_info *info, const void *shown, siz
             predictions = NULL;
         }
     json_t *answer =
-        json_pack("{s:s, s:I}", "model", info->name, "version", (json_int_t)info->version);
+        info->checkpoint
+            ? json_pack("{s:n, s:n, s:I, s:I}", "model", "version", "job", (json_int_t)info->job,
+                        "checkpoint", (json_int_t)info->checkpoint)
+            : json_pack("{s:s, s:I}", "model", info->name, "version", (json_int_t)info->version);
     bool ok =
         answer && (info->task != BP_TASK_CLASSIFICATION ||
                    json_object_set_new(answer, "classes", bp_labels_json(&info->classes)) == 0);

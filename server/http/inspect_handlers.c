@@ -93,9 +93,9 @@ static bp_status make_network(bp_network **out, bp_request *request, const bp_jo
 {
     bp_network *network = NULL;
     bp_status status = bp_gradient_report_network(&network, spec, rows, error);
-    if (status == BP_OK && spec->initial_model)
-        status = bp_weights_copy_stored(network, request->services->store, spec->initial_model,
-                                        spec->initial_version, request->services->isa, error);
+    if (status == BP_OK)
+        status = bp_weights_copy_initial(network, request->services->store, spec,
+                                         request->services->isa, error);
     if (status != BP_OK)
         bp_network_free(network);
     else

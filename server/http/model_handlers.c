@@ -241,12 +241,34 @@ static uint64_t version_of(const bp_request *request)
     return request->capture_count > 1 ? bp_request_number(request, 1) : 0;
 }
 
+static bool is_of_checkpoint(const bp_request *request)
+{
+    return request->route->handle == bp_handle_checkpoint_predict;
+}
+
+static bp_status borrow(bp_model **out, const bp_request *request, bp_error *error)
+{
+    bp_models *models = request->services->models;
+    if (is_of_checkpoint(request))
+        return bp_models_borrow_checkpoint(out, models, (int64_t)bp_request_number(request, 0),
+                                           bp_request_number(request, 1), error);
+    return bp_models_borrow(out, models, request->capture[0], version_of(request), error);
+}
+
+static bp_model *borrow_loaded(const bp_request *request)
+{
+    bp_models *models = request->services->models;
+    if (is_of_checkpoint(request))
+        return bp_models_borrow_loaded_checkpoint(models, (int64_t)bp_request_number(request, 0),
+                                                  bp_request_number(request, 1));
+    return bp_models_borrow_loaded(models, request->capture[0], version_of(request));
+}
+
 static void predict(bp_request *request)
 {
     bp_model *model = NULL;
     bp_error error = {.status = BP_OK};
-    if (bp_models_borrow(&model, request->services->models, request->capture[0],
-                         version_of(request), &error) != BP_OK) {
+    if (borrow(&model, request, &error) != BP_OK) {
         bp_answer_error(request, &error);
         return;
     }
@@ -263,13 +285,15 @@ static bool is_quick(const bp_request *request, const bp_model_info *info)
 
 void bp_handle_predict(bp_request *request)
 {
-    bp_model *model = request->body_size <= ASIDE_BYTES
-                          ? bp_models_borrow_loaded(request->services->models, request->capture[0],
-                                                    version_of(request))
-                          : NULL;
+    bp_model *model = request->body_size <= ASIDE_BYTES ? borrow_loaded(request) : NULL;
     if (model && is_quick(request, bp_model_info_of(model)))
         predict_on(request, model);
     else
         bp_request_run_aside(request, predict);
     bp_model_release(model);
+}
+
+void bp_handle_checkpoint_predict(bp_request *request)
+{
+    bp_handle_predict(request);
 }

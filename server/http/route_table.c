@@ -87,7 +87,8 @@ static bp_match_kind check_captures(const bp_route_match *match)
     for (size_t i = 0; i < match->capture_count; i++) {
         at = strchr(at, '{') + 1;
         uint64_t number;
-        if (strncmp(at, "id}", 3) == 0 || strncmp(at, "version}", 8) == 0) {
+        if (strncmp(at, "id}", 3) == 0 || strncmp(at, "version}", 8) == 0 ||
+            strncmp(at, "checkpoint}", 11) == 0) {
             if (!bp_count_parse(&number, match->capture[i]) || number == 0)
                 return BP_MATCH_BAD_NUMBER;
         } else if (!bp_name_is_valid(match->capture[i])) {

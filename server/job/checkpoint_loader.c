@@ -4,6 +4,7 @@
 
 #include "schema/checkpoint/checkpoint_state.h"
 #include "server/job/checkpoint_sum.h"
+#include "server/store/checkpoint_read.h"
 #include "server/store/database.h"
 #include "server/store/tensor_shape.h"
 
@@ -19,43 +20,6 @@ typedef struct loading {
 static bp_status corrupt(bp_error *error, const char *what)
 {
     return bp_error_set(error, BP_CORRUPT, "checkpoints", "%s", what);
-}
-
-/* Joins the pieces of a tensor in its place, and compares their checksum. */
-static bp_status read_pieces(loading *at, int64_t tensor_id, const bp_state_tensor *tensor,
-                             const char *sha256, bp_error *error)
-{
-    const size_t bytes = tensor->tensor.element_count * bp_dtype_size(tensor->tensor.dtype);
-    sqlite3_stmt *statement = NULL;
-    bp_status status = bp_database_prepare(
-        &statement, at->database,
-        "SELECT data FROM checkpoint_pieces WHERE tensor_id = ?1 ORDER BY ordinal", error);
-    if (status != BP_OK)
-        return status;
-    sqlite3_bind_int64(statement, 1, tensor_id);
-    size_t used = 0;
-    int code;
-    while (status == BP_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        const size_t size = (size_t)sqlite3_column_bytes(statement, 0);
-        const void *data = sqlite3_column_blob(statement, 0);
-        if (size > bytes - used || (!data && size > 0)) {
-            status = corrupt(error, "a tensor of the checkpoint is too long");
-        } else if (size > 0) {
-            memcpy((unsigned char *)tensor->tensor.data + used, data, size);
-            used += size;
-        }
-    }
-    if (status == BP_OK && code != SQLITE_DONE)
-        status = bp_database_error(at->database, code, "reading a checkpoint", error);
-    sqlite3_finalize(statement);
-    if (status != BP_OK)
-        return status;
-    char found[BP_SHA256_TEXT_SIZE];
-    bp_sha256_text(found, tensor->tensor.data, bytes);
-    return used == bytes && strcmp(found, sha256) == 0
-               ? BP_OK
-               : bp_error_set(error, BP_CORRUPT, tensor->tensor.name,
-                              "a tensor of the checkpoint is not what its checksum says");
 }
 
 /* The statement's row against the tensor that belongs in its place. */
@@ -98,7 +62,8 @@ static bp_status read_tensors(loading *at, bp_error *error)
             status = bp_error_set(error, BP_CORRUPT, tensor.tensor.name,
                                   "the checkpoint is not one of this job's network and optimiser");
         else
-            status = read_pieces(at, sqlite3_column_int64(statement, 0), &tensor, sha256, error);
+            status = bp_checkpoint_read_tensor(at->database, sqlite3_column_int64(statement, 0),
+                                               &tensor.tensor, sha256, error);
         if (status == BP_OK)
             bp_checkpoint_sum_add(&at->sum, &tensor, sha256);
     }

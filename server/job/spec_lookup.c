@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "server/model/model_loader.h"
+#include "server/model/checkpoint_model.h"
 
 static void keep_error(bp_spec_lookup *lookup, const bp_error *error)
 {
@@ -41,9 +41,44 @@ static const bp_model_info *find_model(void *context, const char *name, uint64_t
     return lookup->model;
 }
 
+/* A job that has got beyond the checkpoint that it began with can do without it: its own have the same
+ * layers. */
+static bp_status find_own(bp_model_row *row, bp_spec_lookup *lookup, int64_t job, uint64_t number,
+                          bp_error *error)
+{
+    const bp_status status = bp_checkpoint_row_read(row, lookup->store, lookup->own_job, 0, error);
+    if (status != BP_OK)
+        return status;
+    row->info->job = job;
+    row->info->checkpoint = number;
+    return BP_OK;
+}
+
+static const bp_model_info *find_checkpoint(void *context, int64_t job, uint64_t number)
+{
+    bp_spec_lookup *lookup = context;
+    bp_error error = {.status = BP_OK};
+    bp_model_row row = {.id = 0};
+    if (lookup->model)
+        return NULL; /* a job names one */
+    bp_status status = bp_checkpoint_row_read(&row, lookup->store, job, number, &error);
+    if (status == BP_NOT_FOUND && lookup->own_job) {
+        error = (bp_error){.status = BP_OK};
+        status = find_own(&row, lookup, job, number, &error);
+    }
+    if (status == BP_OK)
+        lookup->model = row.info;
+    else
+        keep_error(lookup, &error);
+    return lookup->model;
+}
+
 bp_dataset_lookup bp_spec_lookup_of(bp_spec_lookup *lookup)
 {
-    return (bp_dataset_lookup){.context = lookup, .find = find, .find_model = find_model};
+    return (bp_dataset_lookup){.context = lookup,
+                               .find = find,
+                               .find_model = find_model,
+                               .find_checkpoint = find_checkpoint};
 }
 
 void bp_spec_lookup_done(bp_spec_lookup *lookup)

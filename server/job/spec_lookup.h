@@ -11,6 +11,7 @@ enum { BP_LOOKUP_LIMIT = 8 }; /* data sets that one job can name: three parts, a
 typedef struct bp_spec_lookup {
     bp_datasets *datasets;
     bp_store *store;
+    int64_t own_job; /* whose stored specification it is; 0: a new one */
     size_t count;
     bp_dataset_info *found[BP_LOOKUP_LIMIT];
     bp_model_info *model; /* of "initial"; NULL: not asked for, or there is none */

@@ -36,7 +36,7 @@ bp_status bp_stored_spec_load(bp_job_spec **out, bp_store *store, bp_datasets *d
     bp_status status = load_document(&document, store, job, error);
     if (status != BP_OK)
         return status;
-    bp_spec_lookup found = {.datasets = datasets, .store = store};
+    bp_spec_lookup found = {.datasets = datasets, .store = store, .own_job = job};
     const bp_dataset_lookup lookup = bp_spec_lookup_of(&found);
     bp_faults faults = {0};
     json_t *resolved = NULL, *warnings = NULL;

@@ -76,11 +76,10 @@ static bool is_out_of_time(void *context)
 /* Weights to begin with, where the run does not go on from a checkpoint. */
 static bp_status take_first_weights(bp_run *run, bp_error *error)
 {
-    if (run->resumed || !run->spec->initial_model)
-        return BP_OK;
-    return bp_weights_copy_stored(bp_trainer_network(run->trainer), run->services->store,
-                                  run->spec->initial_model, run->spec->initial_version,
-                                  run->services->isa, error);
+    return run->resumed
+               ? BP_OK
+               : bp_weights_copy_initial(bp_trainer_network(run->trainer), run->services->store,
+                                         run->spec, run->services->isa, error);
 }
 
 static bp_status prepare_run(bp_run *run, bp_error *error)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "core/base/checked.h"
-#include "server/model/model_loader.h"
+#include "server/model/checkpoint_model.h"
 #include "server/model/models.h"
 
 enum { POOL_LIMIT = 16 }; /* idle networks kept for each model */
@@ -96,7 +96,10 @@ static bp_status load(bp_model **out, bp_models *models, bp_model_row *row, bp_e
     if (status == BP_OK)
         status = make_prepared(&model->idle[0].prepared, row->info, error);
     if (status == BP_OK)
-        status = bp_model_weights_load(&model->owner, models->store, row, models->isa, error);
+        status =
+            row->checkpoint
+                ? bp_checkpoint_weights_load(&model->owner, models->store, row, models->isa, error)
+                : bp_model_weights_load(&model->owner, models->store, row, models->isa, error);
     if (status != BP_OK) {
         free(model->idle[0].prepared);
         free(model);
@@ -183,12 +186,27 @@ void bp_models_close(bp_models *models)
     free(models);
 }
 
+/* What a model is asked for by. */
+typedef struct model_key {
+    const char *name; /* of a model; NULL: a checkpoint of `job` */
+    int64_t job;
+    uint64_t number; /* version, or number of the checkpoint; not 0 */
+} model_key;
+
+static bool fits(const bp_model_info *info, const model_key *key)
+{
+    if (key->name)
+        return !info->checkpoint && info->version == key->number &&
+               strcmp(info->name, key->name) == 0;
+    return info->checkpoint == key->number && info->job == key->job;
+}
+
 /* The one in the cache, borrowed and now the newest; NULL when there is none. */
-static bp_model *find(bp_models *models, const char *name, uint64_t version)
+static bp_model *find(bp_models *models, const model_key *key)
 {
     pthread_mutex_lock(&models->mutex);
     bp_model *model = models->newest;
-    while (model && (model->info->version != version || strcmp(model->info->name, name) != 0))
+    while (model && !fits(model->info, key))
         model = model->older;
     if (model) {
         unlink_model(models, model);
@@ -224,15 +242,16 @@ static void keep(bp_models *models, bp_model *model)
 
 /* One load at a time: when many ask for a model that is not in memory, one loads it and the others find
  * it, instead of each holding a copy of all its weights. */
-static bp_status load_once(bp_model **out, bp_models *models, const char *name, uint64_t version,
-                           bp_error *error)
+static bp_status load_once(bp_model **out, bp_models *models, const model_key *key, bp_error *error)
 {
     bp_status status = BP_OK;
     pthread_mutex_lock(&models->loading);
-    bp_model *model = find(models, name, version);
+    bp_model *model = find(models, key);
     if (!model) {
         bp_model_row row;
-        status = bp_model_row_read(&row, models->store, name, version, error);
+        status = key->name
+                     ? bp_model_row_read(&row, models->store, key->name, key->number, error)
+                     : bp_checkpoint_row_read(&row, models->store, key->job, key->number, error);
         if (status == BP_OK) {
             status = load(&model, models, &row, error);
             bp_model_info_free(row.info);
@@ -246,27 +265,52 @@ static bp_status load_once(bp_model **out, bp_models *models, const char *name, 
     return status;
 }
 
-bp_status bp_models_borrow(bp_model **out, bp_models *models, const char *name, uint64_t version,
-                           bp_error *error)
+/* Finds out which is the newest where that is wanted, and whether a checkpoint is still there. */
+static bp_status complete_key(model_key *key, bp_models *models, bp_error *error)
 {
-    bp_status status = BP_OK;
-    if (version == 0)
-        status = bp_model_newest(&version, models->store, name, error);
+    if (!key->name)
+        return bp_checkpoint_number(&key->number, models->store, key->job, key->number, error);
+    return key->number ? BP_OK : bp_model_newest(&key->number, models->store, key->name, error);
+}
+
+static bp_status borrow(bp_model **out, bp_models *models, model_key key, bp_error *error)
+{
+    bp_status status = complete_key(&key, models, error);
     if (status != BP_OK)
         return status;
-    bp_model *model = find(models, name, version);
+    bp_model *model = find(models, &key);
     if (!model)
-        status = load_once(&model, models, name, version, error);
+        status = load_once(&model, models, &key, error);
     if (status == BP_OK)
         *out = model;
     return status;
 }
 
+static bp_model *borrow_loaded(bp_models *models, model_key key)
+{
+    return complete_key(&key, models, NULL) == BP_OK ? find(models, &key) : NULL;
+}
+
+bp_status bp_models_borrow(bp_model **out, bp_models *models, const char *name, uint64_t version,
+                           bp_error *error)
+{
+    return borrow(out, models, (model_key){.name = name, .number = version}, error);
+}
+
 bp_model *bp_models_borrow_loaded(bp_models *models, const char *name, uint64_t version)
 {
-    if (version == 0 && bp_model_newest(&version, models->store, name, NULL) != BP_OK)
-        return NULL;
-    return find(models, name, version);
+    return borrow_loaded(models, (model_key){.name = name, .number = version});
+}
+
+bp_status bp_models_borrow_checkpoint(bp_model **out, bp_models *models, int64_t job,
+                                      uint64_t number, bp_error *error)
+{
+    return borrow(out, models, (model_key){.job = job, .number = number}, error);
+}
+
+bp_model *bp_models_borrow_loaded_checkpoint(bp_models *models, int64_t job, uint64_t number)
+{
+    return borrow_loaded(models, (model_key){.job = job, .number = number});
 }
 
 /* ---- prediction ---- */

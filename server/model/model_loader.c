@@ -133,7 +133,7 @@ bp_status bp_model_weights_load(bp_network **out, bp_store *store, const bp_mode
     bp_network *network = NULL;
     bp_network_spec spec;
     bp_model_info_network(&spec, row->info, isa, BP_PREDICTION_CHUNK);
-    assert(spec.use == BP_USE_PREDICTION);
+    assert(spec.use == BP_USE_PREDICTION && row->id != 0);
     bp_status status = bp_store_reader(&database, store, error);
     if (status == BP_OK)
         status = bp_network_create(&network, &spec, error);

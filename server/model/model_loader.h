@@ -17,6 +17,7 @@ bp_network *bp_model_owner(const bp_model *model);
 /* A version as stored. */
 typedef struct bp_model_row {
     int64_t id;
+    int64_t checkpoint;  /* not 0: it is this one, and no version of a model */
     bp_model_info *info; /* owned */
 } bp_model_row;
 

@@ -18,6 +18,11 @@ BP_CHECK_RESULT bp_status bp_models_borrow(bp_model **out, bp_models *models, co
                                            uint64_t version, bp_error *error);
 /* The same where it is in memory already; NULL where it is not, or not known. */
 bp_model *bp_models_borrow_loaded(bp_models *models, const char *name, uint64_t version);
+/* The same two of a checkpoint of a job, number 0: the newest. */
+BP_CHECK_RESULT bp_status bp_models_borrow_checkpoint(bp_model **out, bp_models *models,
+                                                      int64_t job, uint64_t number,
+                                                      bp_error *error);
+bp_model *bp_models_borrow_loaded_checkpoint(bp_models *models, int64_t job, uint64_t number);
 void bp_model_release(bp_model *model); /* accepts NULL */
 const bp_model_info *bp_model_info_of(const bp_model *model);
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "server/model/model_loader.h"
+#include "server/model/checkpoint_model.h"
 
 static bool is_same_tensor(const bp_tensor *a, const bp_tensor *b)
 {
@@ -45,14 +45,22 @@ bp_status bp_weights_copy(bp_network *to, const bp_network *from, bp_error *erro
     return BP_OK;
 }
 
-bp_status bp_weights_copy_stored(bp_network *to, bp_store *store, const char *model,
-                                 uint64_t version, bp_isa isa, bp_error *error)
+bp_status bp_weights_copy_initial(bp_network *to, bp_store *store, const bp_job_spec *spec,
+                                  bp_isa isa, bp_error *error)
 {
     bp_model_row row = {.id = 0};
     bp_network *from = NULL;
-    bp_status status = bp_model_row_read(&row, store, model, version, error);
+    bp_status status = BP_OK;
+    if (spec->initial_job)
+        status =
+            bp_checkpoint_row_read(&row, store, spec->initial_job, spec->initial_checkpoint, error);
+    else if (spec->initial_model)
+        status = bp_model_row_read(&row, store, spec->initial_model, spec->initial_version, error);
+    else
+        return BP_OK;
     if (status == BP_OK)
-        status = bp_model_weights_load(&from, store, &row, isa, error);
+        status = row.checkpoint ? bp_checkpoint_weights_load(&from, store, &row, isa, error)
+                                : bp_model_weights_load(&from, store, &row, isa, error);
     if (status == BP_OK)
         status = bp_weights_copy(to, from, error);
     bp_network_free(from);

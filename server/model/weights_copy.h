@@ -2,17 +2,19 @@
 #ifndef BP_SERVER_MODEL_WEIGHTS_COPY_H
 #define BP_SERVER_MODEL_WEIGHTS_COPY_H
 
-#include "server/store/store.h"
-
 #include "core/network/network.h"
+#include "schema/job/job_spec.h"
+#include "server/store/store.h"
 
 /* Rounds to nearest where `to` is narrower. BP_SHAPE: other tensors; nothing is written then. Only `to`
  * is changed; the caller's thread. */
 BP_CHECK_RESULT bp_status bp_weights_copy(bp_network *to, const bp_network *from, bp_error *error);
 
-/* The weights of a stored version (0: the newest), checked against their checksums. Errors as
- * bp_model_row_read, bp_model_weights_load and bp_weights_copy. On a thread with a reader. */
-BP_CHECK_RESULT bp_status bp_weights_copy_stored(bp_network *to, bp_store *store, const char *model,
-                                                 uint64_t version, bp_isa isa, bp_error *error);
+/* The weights of the model or checkpoint that a job begins with, checked against their checksums; nothing
+ * where it begins with none. Errors as bp_model_row_read, bp_model_weights_load and bp_weights_copy. On a
+ * thread with a reader. */
+BP_CHECK_RESULT bp_status bp_weights_copy_initial(bp_network *to, bp_store *store,
+                                                  const bp_job_spec *spec, bp_isa isa,
+                                                  bp_error *error);
 
 #endif

@@ -114,53 +114,6 @@ static bp_status insert_transition(sqlite3 *database, int64_t id, const char *fr
     return bp_event_store_append(database, id, "state", data, now_us, error);
 }
 
-bp_status bp_job_store_insert(int64_t *out_id, bool *out_known, sqlite3 *database,
-                              const bp_new_job *job, bp_error *error)
-{
-    int64_t id = 0;
-    bool known = false;
-    bp_status status = BP_OK;
-    if (job->idempotency_key[0])
-        status = bp_job_store_find_key(&id, &known, database, job, error);
-    if (status == BP_OK && !known) {
-        sqlite3_stmt *statement = NULL;
-        status = bp_database_prepare(
-            &statement, database,
-            "INSERT INTO jobs (name, state, reason, priority, specification, warnings, "
-            "memory_bytes, created) VALUES (?1, 'queued', 'submitted', ?2, ?3, ?4, ?5, ?6)",
-            error);
-        if (status == BP_OK) {
-            bind_text(statement, 1, job->name);
-            sqlite3_bind_int64(statement, 2, job->priority);
-            bind_text(statement, 3, job->specification);
-            bind_text(statement, 4, job->warnings);
-            sqlite3_bind_int64(statement, 5, (sqlite3_int64)job->memory_bytes);
-            sqlite3_bind_int64(statement, 6, job->now_us);
-            status = finish(statement, error);
-        }
-        if (status == BP_OK)
-            id = sqlite3_last_insert_rowid(database);
-        for (size_t i = 0; i < sizeof job->needs / sizeof *job->needs && status == BP_OK; i++)
-            if (job->needs[i].name)
-                status = insert_need(database, id, &job->needs[i], error);
-        if (status == BP_OK)
-            status =
-                insert_transition(database, id, NULL, "queued", "submitted", job->now_us, error);
-        if (status == BP_OK && job->idempotency_key[0])
-            status = keep_key(database, job, id, error);
-    }
-    if (status != BP_OK)
-        return status;
-    *out_id = id;
-    *out_known = known;
-    return BP_OK;
-}
-
-static bp_status refuse_unknown(int64_t id, bp_error *error)
-{
-    return bp_error_set(error, BP_NOT_FOUND, NULL, "there is no job %lld", (long long)id);
-}
-
 /* A job that has a checkpoint of its own does not need the one that it began with. */
 static bp_status enter_initial(sqlite3 *database, int64_t id, bp_error *error)
 {
@@ -194,6 +147,55 @@ static bp_status enter_initial(sqlite3 *database, int64_t id, bp_error *error)
         status = bp_database_error(database, code, "reading what a job begins with", error);
     sqlite3_finalize(statement);
     return status;
+}
+
+bp_status bp_job_store_insert(int64_t *out_id, bool *out_known, sqlite3 *database,
+                              const bp_new_job *job, bp_error *error)
+{
+    int64_t id = 0;
+    bool known = false;
+    bp_status status = BP_OK;
+    if (job->idempotency_key[0])
+        status = bp_job_store_find_key(&id, &known, database, job, error);
+    if (status == BP_OK && !known) {
+        sqlite3_stmt *statement = NULL;
+        status = bp_database_prepare(
+            &statement, database,
+            "INSERT INTO jobs (name, state, reason, priority, specification, warnings, "
+            "memory_bytes, created) VALUES (?1, 'queued', 'submitted', ?2, ?3, ?4, ?5, ?6)",
+            error);
+        if (status == BP_OK) {
+            bind_text(statement, 1, job->name);
+            sqlite3_bind_int64(statement, 2, job->priority);
+            bind_text(statement, 3, job->specification);
+            bind_text(statement, 4, job->warnings);
+            sqlite3_bind_int64(statement, 5, (sqlite3_int64)job->memory_bytes);
+            sqlite3_bind_int64(statement, 6, job->now_us);
+            status = finish(statement, error);
+        }
+        if (status == BP_OK)
+            id = sqlite3_last_insert_rowid(database);
+        for (size_t i = 0; i < sizeof job->needs / sizeof *job->needs && status == BP_OK; i++)
+            if (job->needs[i].name)
+                status = insert_need(database, id, &job->needs[i], error);
+        if (status == BP_OK)
+            status = enter_initial(database, id, error);
+        if (status == BP_OK)
+            status =
+                insert_transition(database, id, NULL, "queued", "submitted", job->now_us, error);
+        if (status == BP_OK && job->idempotency_key[0])
+            status = keep_key(database, job, id, error);
+    }
+    if (status != BP_OK)
+        return status;
+    *out_id = id;
+    *out_known = known;
+    return BP_OK;
+}
+
+static bp_status refuse_unknown(int64_t id, bp_error *error)
+{
+    return bp_error_set(error, BP_NOT_FOUND, NULL, "there is no job %lld", (long long)id);
 }
 
 bp_status bp_job_store_enter_needs(sqlite3 *database, int64_t id, bp_error *error)

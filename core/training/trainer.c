@@ -341,7 +341,7 @@ void bp_trainer_step(bp_trainer *trainer, bool measure, bp_step_report *out)
     const bp_gradient_facts gradient =
         bp_update_gradient(&trainer->update, trainer->parallel, measure);
     if (measure) {
-        if (trainer->target_kind == BP_TARGET_CLASS)
+        if (batch.targets.label)
             report.accuracy =
                 (double)correct_count(trainer, output, batch.targets.label, rows) / (double)rows;
         report.gradient_norm = gradient.norm;

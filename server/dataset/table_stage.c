@@ -375,9 +375,9 @@ static bp_status visit_column(const bp_table_stage *stage, size_t column, value_
         status = read_at(stage, ends, sizeof ends, group->begin + column * sizeof *ends, error);
         if (status != BP_OK)
             break;
-        if (ends[1] <= ends[0]) /* no group is without rows, and no row without a byte */
-            continue;
         const size_t bytes = (size_t)(ends[1] - ends[0]);
+        if (bytes == 0) /* no group is without rows, and no row without a byte */
+            continue;
         if (bytes > capacity) {
             free(chunk);
             chunk = malloc(bytes);

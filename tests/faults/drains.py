@@ -157,6 +157,10 @@ def drain(daemon, known, number, acknowledge=20):
     assert len(known.jobs) >= len(before) + acknowledge
     daemon.start()
     known.check(daemon.base, set(known.jobs) - before)
+    # The endless job goes on, and was not interrupted by a crash.
+    status, document = Speaker(daemon.base).ask("GET", "jobs/1")
+    assert status == 200 and document["restarts"] == 0, (status, document)
+    assert document["state"] in ("queued", "running"), document["state"]
     return took
 
 

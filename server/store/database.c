@@ -241,13 +241,11 @@ static bp_status create(const char *path, bp_error *error)
     return status;
 }
 
-bp_status bp_database_open_writer(sqlite3 **out, bool *out_created, const char *path,
-                                  bp_error *error)
+bp_status bp_database_open_writer(sqlite3 **out, const char *path, bp_error *error)
 {
     sqlite3 *database = NULL;
     bp_status status = BP_OK;
-    const bool missing = access(path, F_OK) != 0 && errno == ENOENT;
-    if (missing)
+    if (access(path, F_OK) != 0 && errno == ENOENT)
         status = create(path, error);
     if (status == BP_OK)
         status =
@@ -273,7 +271,6 @@ bp_status bp_database_open_writer(sqlite3 **out, bool *out_created, const char *
         return status;
     }
     *out = database;
-    *out_created = missing;
     return BP_OK;
 }
 

@@ -16,11 +16,11 @@ enum { BP_BUSY_TIMEOUT_MS = 5000 };
 bp_status bp_database_error(sqlite3 *database, int code, const char *doing, bp_error *error);
 
 /* The connection that writes: creates the file, sets and asserts WAL, synchronous=FULL and foreign
- * keys, and migrates. No automatic checkpoints: the store makes them after it has answered. *out_created: the file is new; its
- * contents are on the disk, but its name is only once the directory has been synced, which the caller
- * does before the first commit. BP_UNSUPPORTED (a newer version, not a database of ours), BP_CORRUPT, BP_INPUT_OUTPUT. */
-BP_CHECK_RESULT bp_status bp_database_open_writer(sqlite3 **out, bool *out_created,
-                                                  const char *path, bp_error *error);
+ * keys, and migrates. No automatic checkpoints: the store makes them after it has answered. The contents of
+ * a new file are on the disk, but its name is only once the directory has been synced, which the caller
+ * does before the first commit. BP_UNSUPPORTED (a newer version, not a database of ours), BP_CORRUPT,
+ * BP_INPUT_OUTPUT. */
+BP_CHECK_RESULT bp_status bp_database_open_writer(sqlite3 **out, const char *path, bp_error *error);
 
 /* A connection that cannot write or checkpoint. */
 BP_CHECK_RESULT bp_status bp_database_open_reader(sqlite3 **out, const char *path, bp_error *error);

@@ -50,7 +50,7 @@ struct bp_store {
     char *directory, *database_path;
     int lock_file;
     sqlite3 *database; /* the store thread's, once it runs */
-    bool created;      /* the database is new and its name not yet on the disk; store thread */
+    int made_folders;  /* the data directory and its parents that were not there before */
     int log_pages;     /* length of the log; store thread, like the next two */
     int tried_pages;   /* its length when a checkpoint was last tried */
     int restart_pages; /* the length at which readers are waited for */
@@ -285,16 +285,43 @@ static void process(bp_store *store, bp_message *messages)
     store->waiting = store->held != NULL;
 }
 
-/* Here and not at opening: nobody needs to wait for it but the first commit. */
 static void sync_directory(const char *directory)
 {
     const int file = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file < 0 && errno == EACCES) /* a parent that others made and we may only pass through */
+        return;
     if (file < 0 || fsync(file) != 0) {
         bp_log(BP_LOG_ERROR, "the data directory cannot be synced, stopping", "error=\"%s\"",
                strerror(errno));
         _exit(74); /* EX_IOERR */
     }
     close(file);
+}
+
+/* Puts the names of the database and of the folders beside it on the disk, and that of the data directory
+ * itself; a daemon that was killed may have made them and not got here. Before the first commit and not at
+ * opening: nobody else needs to wait for it. */
+static void sync_names(const bp_store *store)
+{
+    char *path = strdup(store->directory);
+    if (!path) {
+        bp_log(BP_LOG_ERROR, "no memory for the store thread, stopping", NULL);
+        _exit(71); /* EX_OSERR */
+    }
+    const int levels = store->made_folders > 1 ? store->made_folders : 1;
+    sync_directory(path);
+    for (int i = 0; i < levels; i++) {
+        size_t length = strlen(path);
+        while (length > 1 && path[length - 1] == '/')
+            path[--length] = '\0';
+        char *slash = strrchr(path, '/');
+        if (slash)
+            slash[slash == path ? 1 : 0] = '\0';
+        sync_directory(slash ? path : ".");
+        if (!slash)
+            break;
+    }
+    free(path);
 }
 
 /* Those held back come first. */
@@ -312,13 +339,13 @@ static bp_message *with_held(bp_store *store, bp_message *messages)
 static void *store_body(void *argument)
 {
     bp_store *store = argument;
-    if (store->created)
-        sync_directory(store->directory);
-    for (;;) {
+    for (bool first = true;; first = false) {
         bp_message *messages =
             bp_mailbox_receive_all(store->mailbox, store->held ? SPACE_RETRY_MS : -1);
         if (!messages && !store->held)
             return NULL; /* closed and empty */
+        if (first)
+            sync_names(store);
         process(store, with_held(store, messages));
         checkpoint_if_long(store);
     }
@@ -452,17 +479,17 @@ const char *bp_store_directory(const bp_store *store)
 /* ---- opening and closing ---- */
 
 /* The directory and its missing parents, readable by their owner alone. */
-static bp_status make_directory(const char *directory, bp_error *error)
+static bp_status make_directory(int *out_made, const char *directory, bp_error *error)
 {
     char *path = strdup(directory);
     if (!path)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory");
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        (void)mkdir(path, 0700);
+        *out_made += mkdir(path, 0700) == 0;
         *slash = '/';
     }
-    (void)mkdir(path, 0700);
+    *out_made += mkdir(path, 0700) == 0;
     free(path);
     struct stat found;
     if (stat(directory, &found) != 0)
@@ -551,12 +578,11 @@ bp_status bp_store_open(bp_store **out, const char *directory, bp_error *error)
     if (!store->directory || !store->database_path)
         status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for the store");
     if (status == BP_OK)
-        status = make_directory(directory, error);
+        status = make_directory(&store->made_folders, directory, error);
     if (status == BP_OK)
         status = take_lock(&store->lock_file, directory, error);
     if (status == BP_OK)
-        status =
-            bp_database_open_writer(&store->database, &store->created, store->database_path, error);
+        status = bp_database_open_writer(&store->database, store->database_path, error);
     if (status == BP_OK) {
         sqlite3_wal_hook(store->database, note_log_length, store);
         sqlite3_update_hook(store->database, note_row, store);

@@ -15,7 +15,7 @@ import system_calls
 EATMYDATA = ("/usr/lib/x86_64-linux-gnu/libeatmydata.so", "/usr/lib/aarch64-linux-gnu/libeatmydata.so",
              "/usr/lib/libeatmydata.so")
 TRACED = ("trace=pwrite64,write,writev,sendto,sendmsg,recvfrom,read,recvmsg,fsync,fdatasync,rename,"
-          "renameat2,link,ftruncate")
+          "renameat2,link,ftruncate,mkdir")
 DESCRIPTOR = re.compile(r"^(\d+)<([^>]*)>")
 QUOTED = re.compile(r'"([^"]*)"')
 WRITES = ("POST /api/v1/", "PUT /api/v1/", "DELETE /api/v1/")
@@ -73,8 +73,12 @@ def judge(trace, data):
                 under_way[path] = dirty.get(path)
         elif name in ("rename", "renameat2", "link") and not end and result == 0:
             to = [part for part in QUOTED.findall(arguments)][1]
-            if counts(to) and not to.startswith(data + "/tmp"):
+            if (counts(to) or to == data + "/backpropd.db") and not to.startswith(data + "/tmp"):
                 dirty[str(pathlib.Path(to).parent)] = "a name"
+        elif name == "mkdir" and not end and result == 0:
+            made = QUOTED.search(arguments).group(1)
+            if not made.startswith(data + "/tmp/"):
+                dirty[str(pathlib.Path(made).parent)] = "a folder"
         if request is None:
             synced = False
     return answers, faults
@@ -106,8 +110,9 @@ def upload_and_delete(daemon, iris):
 def traced(start_daemon, tmp_path, iris, *, requests=exercise, strace=(), **how):
     trace = tmp_path / "trace"
     environment = {**system_calls.ENVIRONMENT, **how.pop("environment", {})}
+    # The data directory and the folder that it is in are made by the daemon.
     daemon = start_daemon(
-        "--workers", 1, environment=environment,
+        "--workers", 1, environment=environment, data=tmp_path / "made" / "data",
         prefix=system_calls.under_strace(trace, "-y", "-s", "80", "-e", TRACED, *strace), **how)
     expected = requests(daemon, iris)
     daemon.stop()

@@ -115,9 +115,8 @@ int main(int count, char **arguments)
     }
     snprintf(path, sizeof path, "%s/backpropd.db", arguments[1]);
     sqlite3 *database = NULL;
-    bool created = false;
     bp_metric_set *sets = NULL;
-    check(bp_database_open_writer(&database, &created, path, &failure));
+    check(bp_database_open_writer(&database, path, &failure));
     check(bp_metric_store_read_sets(&sets, database, 1, &failure));
     if (!sets) {
         fprintf(stderr, "bench_store_fill: job 1 of %s has no points\n", arguments[1]);

@@ -65,14 +65,11 @@ void __wrap_bp_store_write(bp_store *store, bp_write *write)
 
 /* ---- database-unsynced, files-unsynced ---- */
 
-bp_status __real_bp_database_open_writer(sqlite3 **out, bool *out_created, const char *path,
-                                         bp_error *error);
-bp_status __wrap_bp_database_open_writer(sqlite3 **out, bool *out_created, const char *path,
-                                         bp_error *error);
-bp_status __wrap_bp_database_open_writer(sqlite3 **out, bool *out_created, const char *path,
-                                         bp_error *error)
+bp_status __real_bp_database_open_writer(sqlite3 **out, const char *path, bp_error *error);
+bp_status __wrap_bp_database_open_writer(sqlite3 **out, const char *path, bp_error *error);
+bp_status __wrap_bp_database_open_writer(sqlite3 **out, const char *path, bp_error *error)
 {
-    const bp_status status = __real_bp_database_open_writer(out, out_created, path, error);
+    const bp_status status = __real_bp_database_open_writer(out, path, error);
     if (status == BP_OK && is_mutation("database-unsynced"))
         sqlite3_exec(*out, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
     return status;

@@ -38,6 +38,12 @@ static void update(void *theta, const void *gradient, void *const *slot, size_t 
     bp_update_loop(theta, gradient, slot, 1, count, scalar, rule);
 }
 
+static void update_measured(double out[2], void *theta, const void *gradient, void *const *slot,
+                            size_t count, const double *scalar)
+{
+    bp_update_loop_measured(out, theta, gradient, slot, 1, count, scalar, rule);
+}
+
 extern const bp_optimizer BP_VARIANT(bp_optimizer_adagrad);
 const bp_optimizer BP_VARIANT(bp_optimizer_adagrad) = {
     .member = {.name = "adagrad",
@@ -55,4 +61,5 @@ const bp_optimizer BP_VARIANT(bp_optimizer_adagrad) = {
     .slot_names = {"squares"},
     .prepare = prepare,
     .update = update,
+    .update_measured = update_measured,
 };

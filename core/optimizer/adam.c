@@ -93,6 +93,12 @@ static void update(void *theta, const void *gradient, void *const *slot, size_t 
     bp_update_loop(theta, gradient, slot, 2, count, scalar, rule);
 }
 
+static void update_measured(double out[2], void *theta, const void *gradient, void *const *slot,
+                            size_t count, const double *scalar)
+{
+    bp_update_loop_measured(out, theta, gradient, slot, 2, count, scalar, rule);
+}
+
 extern const bp_optimizer BP_VARIANT(bp_optimizer_adam);
 const bp_optimizer BP_VARIANT(bp_optimizer_adam) = {
     .member =
@@ -115,4 +121,5 @@ const bp_optimizer BP_VARIANT(bp_optimizer_adam) = {
     .slot_names = {"mean", "mean_square"},
     .prepare = prepare,
     .update = update,
+    .update_measured = update_measured,
 };

@@ -49,6 +49,12 @@ static void update(void *theta, const void *gradient, void *const *slot, size_t 
     bp_update_loop(theta, gradient, slot, 1, count, scalar, rule);
 }
 
+static void update_measured(double out[2], void *theta, const void *gradient, void *const *slot,
+                            size_t count, const double *scalar)
+{
+    bp_update_loop_measured(out, theta, gradient, slot, 1, count, scalar, rule);
+}
+
 extern const bp_optimizer BP_VARIANT(bp_optimizer_momentum);
 const bp_optimizer BP_VARIANT(bp_optimizer_momentum) = {
     .member =
@@ -69,4 +75,5 @@ const bp_optimizer BP_VARIANT(bp_optimizer_momentum) = {
     .slot_names = {"velocity"},
     .prepare = prepare,
     .update = update,
+    .update_measured = update_measured,
 };

@@ -33,6 +33,10 @@ typedef struct bp_optimizer {
      * that is 0, and whose gradients all were, stays 0. */
     void (*update)(void *theta, const void *gradient, void *const *slot, size_t count,
                    const double *scalar);
+    /* The same, and how far it went: out[0] the sum of θ² before, out[1] that of (θ before − θ after)²,
+     * with the bits that the kernel sum_squares has for these count elements. */
+    void (*update_measured)(double out[2], void *theta, const void *gradient, void *const *slot,
+                            size_t count, const double *scalar);
 } bp_optimizer;
 
 enum bp_optimizer_index {

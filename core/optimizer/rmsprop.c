@@ -48,6 +48,12 @@ static void update(void *theta, const void *gradient, void *const *slot, size_t 
     bp_update_loop(theta, gradient, slot, 1, count, scalar, rule);
 }
 
+static void update_measured(double out[2], void *theta, const void *gradient, void *const *slot,
+                            size_t count, const double *scalar)
+{
+    bp_update_loop_measured(out, theta, gradient, slot, 1, count, scalar, rule);
+}
+
 extern const bp_optimizer BP_VARIANT(bp_optimizer_rmsprop);
 const bp_optimizer BP_VARIANT(bp_optimizer_rmsprop) = {
     .member = {.name = "rmsprop",
@@ -64,4 +70,5 @@ const bp_optimizer BP_VARIANT(bp_optimizer_rmsprop) = {
     .slot_names = {"mean_square"},
     .prepare = prepare,
     .update = update,
+    .update_measured = update_measured,
 };

@@ -1,5 +1,4 @@
-#include "core/kernel/map.h"
-#include "core/optimizer/optimizer.h"
+#include "core/optimizer/update_loop.h"
 
 enum { LEARNING_RATE, PARAMETER_COUNT };
 
@@ -19,16 +18,22 @@ static void prepare(double *scalar, const double *value, const bp_update_context
     scalar[0] = context->learning_rate;
 }
 
-static bp_vector descend(bp_vector gradient, bp_vector theta, const double *scalar)
+static bp_vector rule(bp_vector theta, bp_vector g, bp_vector *slot, const double *scalar)
 {
-    return bp_vector_fma(bp_vector_set(-(bp_real)scalar[0]), gradient, theta);
+    (void)slot;
+    return bp_vector_fma(bp_vector_set(-(bp_real)scalar[0]), g, theta);
 }
 
 static void update(void *theta, const void *gradient, void *const *slot, size_t count,
                    const double *scalar)
 {
-    (void)slot;
-    bp_map2(theta, gradient, theta, count, scalar, descend);
+    bp_update_loop(theta, gradient, slot, 0, count, scalar, rule);
+}
+
+static void update_measured(double out[2], void *theta, const void *gradient, void *const *slot,
+                            size_t count, const double *scalar)
+{
+    bp_update_loop_measured(out, theta, gradient, slot, 0, count, scalar, rule);
 }
 
 extern const bp_optimizer BP_VARIANT(bp_optimizer_sgd);
@@ -44,4 +49,5 @@ const bp_optimizer BP_VARIANT(bp_optimizer_sgd) = {
                .parameters = parameters},
     .prepare = prepare,
     .update = update,
+    .update_measured = update_measured,
 };

@@ -1,12 +1,11 @@
 #include "core/training/update.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "core/training/penalty.h"
 
-/* Of a block's old values, kept while the block is updated to see how far it moves. */
-enum { KEPT_BYTES = 8192 };
+/* How far an update goes is summed in runs of this size. */
+enum { RUN_BYTES = 8192 };
 
 /* Rows are projected in tasks of about this many elements. */
 enum { PROJECT_ELEMENTS = 16384 };
@@ -51,9 +50,11 @@ static void gradient_block(void *argument, size_t index)
     const void *gradient = at(update->gradient, update, block->offset);
     bp_penalty_add_gradient(&update->segments, update->kernels, update->regularizers,
                             update->regularizer_count, block, update->gradient, update->theta);
-    job->finite[index] = update->kernels->all_finite(gradient, block->count);
+    /* A finite sum of squares says that all are; one that is not may have overflown. */
     if (job->squares)
         job->squares[index] = update->kernels->sum_squares(gradient, block->count);
+    job->finite[index] = (job->squares && isfinite(job->squares[index])) ||
+                         update->kernels->all_finite(gradient, block->count);
 }
 
 static void shrink_block(void *argument, size_t index)
@@ -118,34 +119,32 @@ bp_gradient_facts bp_update_gradient(bp_update *update, const bp_parallel *paral
 
 /* ---- the update ---- */
 
-/* Updates count elements from `offset`. */
-static void update_elements(const bp_update *update, const bp_segment *segment, size_t offset,
-                            size_t count)
+/* Updates count elements from `offset`; out: as bp_optimizer.update_measured, or NULL. */
+static void update_elements(double *out, const bp_update *update, const bp_segment *segment,
+                            size_t offset, size_t count)
 {
-    void *slot[BP_SLOT_LIMIT] = {NULL};
+    void *slot[BP_SLOT_LIMIT] = {NULL}, *theta = at(update->theta, update, offset);
+    const void *gradient = at(update->gradient, update, offset);
     for (size_t i = 0; i < update->optimizer->slot_count; i++)
         slot[i] = at(update->slot[i], update, offset);
-    update->optimizer->update(at(update->theta, update, offset),
-                              at(update->gradient, update, offset), slot, count, segment->scalar);
+    if (out)
+        update->optimizer->update_measured(out, theta, gradient, slot, count, segment->scalar);
+    else
+        update->optimizer->update(theta, gradient, slot, count, segment->scalar);
 }
 
-/* The same in small runs, whose old values are kept to see how far they move. */
 static void update_measured(const bp_update *update, size_t index)
 {
-    const bp_kernels *kernels = update->kernels;
     const bp_block *block = &update->segments.block[index];
-    const size_t run = KEPT_BYTES / kernels->real_size;
-    _Alignas(BP_ALIGNMENT) unsigned char kept[KEPT_BYTES];
+    const size_t run = RUN_BYTES / update->kernels->real_size;
     double length = 0, moved = 0;
     for (size_t first = 0; first < block->count; first += run) {
-        const size_t left = block->count - first, count = left < run ? left : run;
-        const void *theta = at(update->theta, update, block->offset + first);
-        memcpy(kept, theta, count * kernels->real_size);
-        length += kernels->sum_squares(kept, count);
-        update_elements(update, &update->segments.segment[block->segment], block->offset + first,
-                        count);
-        kernels->axpy(kept, -1, theta, count);
-        moved += kernels->sum_squares(kept, count);
+        const size_t left = block->count - first;
+        double squares[2];
+        update_elements(squares, update, &update->segments.segment[block->segment],
+                        block->offset + first, left < run ? left : run);
+        length += squares[0];
+        moved += squares[1];
     }
     update->length[index] = length;
     update->moved[index] = moved;
@@ -163,7 +162,7 @@ static void apply_block(void *argument, size_t index)
     if (job->measure && segment->is_weight)
         update_measured(update, index);
     else
-        update_elements(update, segment, block->offset, block->count);
+        update_elements(NULL, update, segment, block->offset, block->count);
 }
 
 typedef struct project_job {

@@ -66,6 +66,21 @@ typedef struct outcome {
     double theta[COUNT], slot[BP_SLOT_LIMIT][COUNT];
 } outcome;
 
+/* Updates, and compares how far that is said to go with the kernels' own sums. */
+static void update_measured(const bp_optimizer *optimizer, const bp_kernels *kernels, void *theta,
+                            const void *gradient, void *const *slot, size_t count,
+                            const double *scalar)
+{
+    double before[COUNT], squares[2] = {-1, -1};
+    memcpy(before, theta, count * kernels->real_size);
+    const double length = kernels->sum_squares(before, count);
+    optimizer->update_measured(squares, theta, gradient, slot, count, scalar);
+    kernels->axpy(before, -1, theta, count);
+    const double moved = kernels->sum_squares(before, count);
+    assert_memory_equal(&squares[0], &length, sizeof length);
+    assert_memory_equal(&squares[1], &moved, sizeof moved);
+}
+
 /* Updates the elements in two pieces split at `split`. */
 static void run(outcome *out, const bp_kernels *kernels, const bp_choice *choice, size_t split)
 {
@@ -84,8 +99,12 @@ static void run(outcome *out, const bp_kernels *kernels, const bp_choice *choice
             void *slot[BP_SLOT_LIMIT];
             for (size_t s = 0; s < BP_SLOT_LIMIT; s++)
                 slot[s] = (char *)out->slot[s] + offset;
-            optimizer->update((char *)out->theta + offset, (char *)gradient + offset, slot,
-                              first[piece + 1] - first[piece], scalar);
+            void *theta = (char *)out->theta + offset, *slope = (char *)gradient + offset;
+            const size_t count = first[piece + 1] - first[piece];
+            if (t % 2 == 0)
+                optimizer->update(theta, slope, slot, count, scalar);
+            else
+                update_measured(optimizer, kernels, theta, slope, slot, count, scalar);
         }
     }
 }

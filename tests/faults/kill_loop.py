@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """kill -9 of the daemon while it trains: at random moments, and at every write to the database or its log
-(strace: the store's thread is killed at its Nth pwrite64). The job has everything that has a state of its
-own: Adam's slots, dropout, a plateau schedule, early stopping with best weights, checkpoints in mid-epoch.
+(strace: the store's thread is killed at its Nth pwrite64; at every 1009th where checkpoints have many
+megabytes). The job has everything that has a state of its own: Adam's slots, dropout, a plateau schedule, early stopping with best weights,
+checkpoints in mid-epoch.
 
 After each kill the next daemon goes on. In the end final weights, the optimiser's slots and all else in the
 last checkpoint, the metric history and the document's metrics equal those of a run that was never
 interrupted; every id that was acknowledged is there; integrity, foreign keys and sequences are sound.
 
-  tests/faults/kill_loop.py [--kills 200] [--writes all|N|0] [--seed 1]
+  tests/faults/kill_loop.py [--kills 200] [--writes all|N|0] [--wide all|N|0] [--seed 1]
 
 The daemon: build/release, or BACKPROPD_BINARY. Prints a summary; exit status 0 when all held."""
 
@@ -28,6 +29,12 @@ import system_calls  # noqa: E402
 
 LONG = faulty_runs.named("suffering", training={"epochs": 200})
 SHORT = faulty_runs.named("suffering", training={"epochs": 4})
+# Checkpoints of some 23 MB: several writes each.
+WIDE = {**faulty_runs.named("suffering", training={"epochs": 3}), "network": {"layers": [
+    {"type": "dense", "units": 1200, "activation": "tanh", "dropout": {"keep": 0.8}},
+    {"type": "dense", "units": 1200, "activation": "tanh"},
+    {"type": "dense", "units": "auto"}]}}
+WIDE_STEP = 1009
 
 
 class Reference:
@@ -160,6 +167,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--writes", default="all")
+    parser.add_argument("--wide", default="all")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="backpropd-"))
@@ -177,13 +185,15 @@ def main():
                 f"({counts['restarts']} of them while one ran): all jobs ended with the weights, the last "
                 f"checkpoint and the metric history of the uninterrupted run, every id was there, the "
                 f"databases were sound; {time.monotonic() - started:.0f} s")
-        started = time.monotonic()
-        most = 1_000_000 if options.writes == "all" else int(options.writes)
-        if most:
-            reference = Reference(folder / "short", SHORT)
-            kills = kill_at_writes(reference, range(1, most + 1), folder / "trace", say)
-            say(f"a kill at each of {kills} writes of a short job: the same; "
-                f"{time.monotonic() - started:.0f} s")
+        for name, job, most, step in (("short", SHORT, options.writes, 1),
+                                      ("wide", WIDE, options.wide, WIDE_STEP)):
+            started = time.monotonic()
+            most = 1_000_000 if most == "all" else int(most)
+            if most:
+                reference = Reference(folder / name, job)
+                kills = kill_at_writes(reference, range(1, most * step + 1, step), folder / "trace", say)
+                say(f"kills at {kills} writes of a {name} job{'' if step == 1 else f', every {step}th'}: "
+                    f"the same; {time.monotonic() - started:.0f} s")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """kill -9 of the daemon while it trains: at random moments, and at every write to the database or its log
 (strace: the store's thread is killed at its Nth pwrite64; at every 1009th where checkpoints have many
-megabytes). The job has everything that has a state of its own: Adam's slots, dropout, a plateau schedule, early stopping with best weights,
-checkpoints in mid-epoch.
+megabytes). The job has everything that has a state of its own: Adam's slots, dropout, a plateau schedule,
+early stopping with best weights, checkpoints in mid-epoch.
 
 After each kill the next daemon goes on. In the end final weights, the optimiser's slots and all else in the
 last checkpoint, the metric history and the document's metrics equal those of a run that was never

@@ -113,11 +113,13 @@ static bp_status check_unneeded(sqlite3 *database, int64_t id, bp_error *error)
     if (status == BP_OK)
         status = read_number(&user, database,
                              "SELECT i.job_id FROM job_initials i JOIN checkpoints c "
-                             "ON c.id = i.checkpoint_id WHERE c.job_id = ?1",
+                             "ON c.id = i.checkpoint_id WHERE c.job_id IN "
+                             "(SELECT id FROM jobs WHERE id = ?1 OR verifies = ?1)",
                              id, error);
     if (status == BP_OK && user)
         return bp_error_set(error, BP_CONFLICT, NULL,
-                            "job %lld begins with a checkpoint of this one", (long long)user);
+                            "job %lld begins with a checkpoint of this one or of its verification",
+                            (long long)user);
     return status;
 }
 

@@ -123,7 +123,7 @@ static bp_status enter_initial(sqlite3 *database, int64_t id, bp_error *error)
         "INSERT INTO job_initials (job_id, checkpoint_id) SELECT j.id, c.id FROM jobs j "
         "JOIN checkpoints c ON c.job_id = json_extract(j.specification, '$.initial.job') AND "
         "c.number = json_extract(j.specification, '$.initial.checkpoint') AND c.complete = 1 "
-        "WHERE j.id = ?1",
+        "JOIN jobs b ON b.id = c.job_id AND b.deleted = 0 WHERE j.id = ?1",
         error);
     if (status != BP_OK)
         return status;

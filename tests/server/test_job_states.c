@@ -476,7 +476,9 @@ static void test_what_cannot_be_deleted(void **state)
 {
     rig *f = *state;
     const int64_t base = rig_submit(f, &(rig_wish){.epochs = 1});
+    const int64_t other = rig_submit(f, &(rig_wish){.epochs = 1});
     rig_wait_for_state(f, base, "succeeded");
+    rig_wait_for_state(f, other, "succeeded");
     const int64_t user = rig_submit(f, &(rig_wish){.epochs = RIG_ENDLESS});
     rig_wait_for_state(f, user, "running");
     assert_int_equal(rig_delete(f, user), BP_CONFLICT);
@@ -487,6 +489,17 @@ static void test_what_cannot_be_deleted(void **state)
              (long long)user, (long long)base);
     rig_change_database(f, sql);
     assert_int_equal(rig_delete(f, base), BP_CONFLICT);
+    /* The same as if it were the checkpoint of a verification, which would go too. */
+    snprintf(sql, sizeof sql, "UPDATE jobs SET verifies = %lld WHERE id = %lld", (long long)base,
+             (long long)other);
+    rig_change_database(f, sql);
+    snprintf(sql, sizeof sql,
+             "UPDATE job_initials SET checkpoint_id = (SELECT id FROM checkpoints WHERE job_id = "
+             "%lld)",
+             (long long)other);
+    rig_change_database(f, sql);
+    assert_int_equal(rig_delete(f, base), BP_CONFLICT);
+    assert_int_equal(rig_delete(f, other), BP_CONFLICT);
     assert_int_equal(rig_cancel(f, user), BP_OK);
     rig_wait_for_state(f, user, "cancelled");
     assert_int_equal(rig_delete(f, base), BP_OK);

@@ -4,7 +4,8 @@ usage: /usr/bin/python3 tests/bench/bench_clients.py [rounds [seconds [pollers [
 
 The job is of MNIST's size (60,000 rows of 784 features, 256 hidden units, a point every 50 steps); data is
 random, because only time matters. Rounds without and with clients alternate; the speed of each comes
-from the times of the job's own metric points. Needs build/release/backpropd (or BACKPROPD_BINARY) and
+from the times of the job's own metric points. On a machine that is not quiet look at the second
+ratio, of steps for each second of processor time that the trainer got, and at what the other threads took. Needs build/release/backpropd (or BACKPROPD_BINARY) and
 its bench_clients (ninja -C build/release bench_clients).
 """
 
@@ -125,32 +126,38 @@ def main():
         while not speed.page(wait=60):
             pass
         time.sleep(2)
-        alone, accompanied, faults = [], [], 0
+        ratios, own_ratios, faults = [], [], 0
         for _ in range(rounds):
             speed.skip()
-            begin = time.time()
-            time.sleep(seconds)
-            alone.append(speed.measure(begin, time.time()))
-            head = last_id(base, job)
             begin, before = time.time(), processor_seconds(daemon.pid)
+            time.sleep(seconds)
+            own = processor_seconds(daemon.pid)["trainer"] - before["trainer"]
+            alone = speed.measure(begin, begin + seconds)
+            alone_own = alone * seconds / own
+            head = last_id(base, job)
             generator = resource.getrusage(resource.RUSAGE_CHILDREN)
+            begin, before = time.time(), processor_seconds(daemon.pid)
             run = subprocess.run([daemon_process.binary().parent / "tests/bench_clients", port,
-                                  str(seconds + 2), str(pollers), str(streams), f"{job}:{head}"],
+                                  str(seconds), str(pollers), str(streams), f"{job}:{head}"],
                                  stdout=subprocess.PIPE, text=True)
             after, span = processor_seconds(daemon.pid), time.time() - begin
             now = resource.getrusage(resource.RUSAGE_CHILDREN)
             taken = (now.ru_utime + now.ru_stime - generator.ru_utime - generator.ru_stime) / span
-            accompanied.append(speed.measure(begin + 2, time.time()))
-            print(run.stdout.strip(), f"resident {daemon.resident_bytes() / 2**20:.0f} MiB")
-            print(f"processor: {used(before, after, span)}; generator {taken:.0%}")
+            watched = speed.measure(begin, begin + span)
+            watched_own = watched * span / (after["trainer"] - before["trainer"])
+            ratios.append(watched / alone)
+            own_ratios.append(watched_own / alone_own)
             faults += json.loads(run.stdout)["faults"]
-            print(f"steps a second: {alone[-1]:.0f} alone, {accompanied[-1]:.0f} with {pollers} pollers "
-                  f"and {streams} streams: {accompanied[-1] / alone[-1]:.3f}", flush=True)
+            print(run.stdout.strip())
+            print(f"processor: {used(before, after, span)}; generator {taken:.0%}; "
+                  f"resident {daemon.resident_bytes() / 2**20:.0f} MiB")
+            print(f"steps a second: {alone:.0f} alone, {watched:.0f} with {pollers} pollers and {streams} "
+                  f"streams: {ratios[-1]:.3f}; a processor second: {alone_own:.0f}, {watched_own:.0f}: "
+                  f"{own_ratios[-1]:.3f}", flush=True)
         requests.post(f"{base}/jobs/{job}/cancel", timeout=60)
         daemon.stop()
-    # Each round against what was alone before and after it is fairer to a machine that is not quiet.
-    print(f"median {statistics.median(w / a for w, a in zip(accompanied, alone)):.3f} of the speed alone, "
-          f"{faults} faults")
+    print(f"median {statistics.median(ratios):.3f} of the speed alone, {statistics.median(own_ratios):.3f} by "
+          f"processor time, {faults} faults")
     return faults > 0
 
 

@@ -29,10 +29,10 @@
 #include "server/base/log.h"
 #include "server/base/thread.h"
 #include "server/store/database.h"
+#include "server/store/touched_jobs.h"
 
 enum {
     MAILBOX_CAPACITY = 1024,
-    TOUCHED_LIMIT = 256,    /* jobs of one group: each of its writes is about one or two */
     CHECKPOINT_PAGES = 256, /* 4 MiB of log */
     RESTART_PAGES = 8192,   /* 128 MiB: readers are then waited for, so that the log starts anew */
     RESTART_AGAIN_PAGES = 2048, /* how much longer the log gets before they are waited for again */
@@ -58,11 +58,7 @@ struct bp_store {
     bp_message *held, **end_of_held; /* writes that wait for space; store thread, like the next */
     bool waiting;                    /* there were some after the last group */
     atomic_bool stop_waiting;
-    size_t touched_count; /* jobs whose rows the transaction in hand wrote; store thread */
-    int64_t touched[TOUCHED_LIMIT];
-    pthread_mutex_t listener_mutex; /* guards the two below */
-    void (*changed)(void *context, int64_t job);
-    void *changed_context;
+    bp_touched_jobs touched;
     bp_mailbox *mailbox;
     pthread_t thread;
     bool thread_runs;
@@ -97,40 +93,6 @@ static int note_log_length(void *context, sqlite3 *database, const char *name, i
     }
     store->log_pages = pages;
     return SQLITE_OK;
-}
-
-static void note_row(void *context, int operation, const char *name, const char *table,
-                     sqlite3_int64 row)
-{
-    (void)operation;
-    (void)name;
-    bp_store *store = context;
-    if (strcmp(table, "jobs") != 0)
-        return;
-    for (size_t i = store->touched_count; i-- > 0;)
-        if (store->touched[i] == row)
-            return;
-    if (store->touched_count < TOUCHED_LIMIT)
-        store->touched[store->touched_count++] = row;
-    else
-        store->touched[TOUCHED_LIMIT - 1] = 0; /* too many to name */
-}
-
-static void tell_listener(bp_store *store)
-{
-    pthread_mutex_lock(&store->listener_mutex);
-    for (size_t i = 0; store->changed && i < store->touched_count; i++)
-        store->changed(store->changed_context, store->touched[i]);
-    pthread_mutex_unlock(&store->listener_mutex);
-    store->touched_count = 0;
-}
-
-void bp_store_listen(bp_store *store, void (*changed)(void *context, int64_t job), void *context)
-{
-    pthread_mutex_lock(&store->listener_mutex);
-    store->changed = changed;
-    store->changed_context = context;
-    pthread_mutex_unlock(&store->listener_mutex);
 }
 
 typedef struct outcome {
@@ -275,7 +237,7 @@ static void process(bp_store *store, bp_message *messages)
         }
         apply_group(store, writes, outcomes, count);
         answer_group(store, writes, outcomes, count);
-        tell_listener(store);
+        bp_touched_jobs_tell(&store->touched);
     }
     free(outcomes);
     if (store->held && !store->waiting)
@@ -471,6 +433,11 @@ void bp_store_end_reading(sqlite3 *database)
     sqlite3_exec(database, "COMMIT", NULL, NULL, NULL);
 }
 
+void bp_store_listen(bp_store *store, void (*changed)(void *context, int64_t job), void *context)
+{
+    bp_touched_jobs_listen(&store->touched, changed, context);
+}
+
 const char *bp_store_directory(const bp_store *store)
 {
     return store->directory;
@@ -556,7 +523,7 @@ static void release(bp_store *store)
     if (store->lock_file >= 0)
         close(store->lock_file);
     pthread_mutex_destroy(&store->readers_mutex);
-    pthread_mutex_destroy(&store->listener_mutex);
+    bp_touched_jobs_done(&store->touched);
     free(store->database_path);
     free(store->directory);
     free(store);
@@ -571,7 +538,7 @@ bp_status bp_store_open(bp_store **out, const char *directory, bp_error *error)
     store->restart_pages = RESTART_PAGES;
     store->end_of_held = &store->held;
     pthread_mutex_init(&store->readers_mutex, NULL);
-    pthread_mutex_init(&store->listener_mutex, NULL);
+    bp_touched_jobs_init(&store->touched);
     bp_status status = BP_OK;
     store->directory = strdup(directory);
     store->database_path = join_path(directory, "backpropd.db");
@@ -585,7 +552,7 @@ bp_status bp_store_open(bp_store **out, const char *directory, bp_error *error)
         status = bp_database_open_writer(&store->database, store->database_path, error);
     if (status == BP_OK) {
         sqlite3_wal_hook(store->database, note_log_length, store);
-        sqlite3_update_hook(store->database, note_row, store);
+        bp_touched_jobs_watch(&store->touched, store->database);
         if (pthread_key_create(&store->reader_key, close_reader) != 0)
             status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for the store");
         else

@@ -13,6 +13,7 @@ import pytest
 
 import daemon_process
 import rest_client
+import system_calls
 
 IRIS = {"name": "iris", "data": {"dataset": "iris", "target": "species"}, "training": {"epochs": 5}}
 ENDLESS = {**IRIS, "name": "endless", "training": {"epochs": 100_000_000}}
@@ -287,3 +288,23 @@ def test_a_full_disk_is_told(start_daemon, iris, tmp_path):
     assert made.returncode == 1 and made.stderr
     assert not (tmp_path / "copy").exists() and not (tmp_path / "copy.partial").exists()
     assert os.listdir(daemon.data / "tmp") == []
+
+
+def test_a_slow_backup(start_daemon, tmp_path):
+    """It may take longer than the deadline of requests; a stop gives it up and leaves nothing of it."""
+    daemon = start_daemon()
+    daemon.stop()
+    slow = start_daemon("--deadline", 1, environment=system_calls.ENVIRONMENT,
+                        prefix=system_calls.under_strace(
+                            tmp_path / "trace", "-e", "trace=fsync", "-e",
+                            "inject=fsync:delay_enter=300000"))
+    client = rest_client.Client(slow)
+    made = client.post("backup", expect=201).json()["name"]
+    assert_whole(slow.data / "backups" / made)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        given_up = pool.submit(client.post, "backup", expect=None)
+        while not any((slow.data / "tmp").iterdir()):
+            assert not given_up.done()
+        slow.stop()
+        assert given_up.result().status_code == 503
+    assert os.listdir(slow.data / "tmp") == [] and os.listdir(slow.data / "backups") == [made]

@@ -226,6 +226,7 @@ static void write_checkpoint(bp_checkpoint_writer *writer)
     bp_error error = {.status = BP_OK};
     bp_status status = BP_OK;
     bool more_to_sweep = true;
+    const uint64_t begun_ns = bp_clock_monotonic_ns();
     if (!weights_are_finite(writer)) {
         bp_log(BP_LOG_WARNING, "no checkpoint of weights that are not finite", "job=%lld step=%llu",
                (long long)writer->setup.job, (unsigned long long)writer->request.state.step);
@@ -241,6 +242,9 @@ static void write_checkpoint(bp_checkpoint_writer *writer)
     free(model);
     if (status == BP_OK) {
         writer->model_is_stored = true;
+        bp_log(BP_LOG_DEBUG, "checkpoint written", "job=%lld step=%llu ms=%.1f",
+               (long long)writer->setup.job, (unsigned long long)writer->request.state.step,
+               (double)(bp_clock_monotonic_ns() - begun_ns) * 1e-6);
     } else {
         bp_log_error(BP_LOG_WARNING, "a checkpoint cannot be written", &error);
         bp_job_log(writer->setup.store, writer->setup.job, BP_JOB_LOG_WARNING, "checkpoint_failed",

@@ -444,5 +444,15 @@ int main(int argc, char **argv)
            "\"streams_behind\": %zu, \"longest_turn_ms\": %.1f}\n",
            faults, polls, late, percentile(0.5), percentile(0.99), percentile(1), points, events,
            resumed, behind, drift);
+    for (size_t i = 0; i < count; i++) {
+        close_client(&clients[i]);
+        free(clients[i].in);
+        free(clients[i].text);
+    }
+    for (size_t i = 0; i < job_count; i++)
+        free(jobs[i].hash);
+    free(clients);
+    free(latency);
+    close(poller_fd);
     return faults > 0;
 }

@@ -93,7 +93,7 @@ def test_there_is_no_such_job(one_worker, method, path):
 
 def test_a_paused_job_gives_way_and_ends_with_the_same_bits(one_worker):
     client = one_worker
-    specification = {"data": DATA, "training": {"epochs": 4000}, "optimizer": {"type": "adam"}}
+    specification = {"data": DATA, "training": {"epochs": 40000}, "optimizer": {"type": "adam"}}
     whole = client.train(specification)
     job = client.submit(specification)["id"]
     next(points for points in client.follow_metrics(job) if points)

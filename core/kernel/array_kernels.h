@@ -11,6 +11,7 @@ struct bp_mask_call;
 
 double BP_VARIANT(bp_sum)(const void *x, size_t count);
 double BP_VARIANT(bp_sum_squares)(const void *x, size_t count);
+void BP_VARIANT(bp_sum_squares_chunks)(double *out, const void *x, size_t count, size_t chunk);
 double BP_VARIANT(bp_sum_absolute)(const void *x, size_t count);
 void BP_VARIANT(bp_sum_rows)(void *out, const void *x, size_t m, size_t n);
 size_t BP_VARIANT(bp_outside_columns)(const void *x, size_t m, size_t n, double low, double high);

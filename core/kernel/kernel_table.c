@@ -53,6 +53,7 @@ const bp_kernels BP_VARIANT(bp_kernels) = {
     .gemm_pack = BP_VARIANT(bp_gemm_pack),
     .sum = BP_VARIANT(bp_sum),
     .sum_squares = BP_VARIANT(bp_sum_squares),
+    .sum_squares_chunks = BP_VARIANT(bp_sum_squares_chunks),
     .sum_absolute = BP_VARIANT(bp_sum_absolute),
     .sum_rows = BP_VARIANT(bp_sum_rows),
     .outside_columns = BP_VARIANT(bp_outside_columns),

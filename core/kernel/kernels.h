@@ -39,6 +39,9 @@ typedef struct bp_kernels {
      *      fixed tree at the end; count 0 gives 0. Returned widened to double. ---- */
     double (*sum)(const void *x, size_t count);
     double (*sum_squares)(const void *x, size_t count);
+    /* sum_squares of each `chunk` elements, the last ones fewer: several at a time, since one sum waits
+     * for its own additions. out: (count / chunk, rounded up). chunk ≥ 1. */
+    void (*sum_squares_chunks)(double *out, const void *x, size_t count, size_t chunk);
     double (*sum_absolute)(const void *x, size_t count);
     /* (m, n) row-major, rows ascending, one accumulator per column: out[j] = Σ_i x[i][j]. */
     void (*sum_rows)(void *out, const void *x, size_t m, size_t n);

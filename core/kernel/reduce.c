@@ -29,6 +29,36 @@ double BP_VARIANT(bp_sum_squares)(const void *x, size_t count)
     return (double)bp_lanes_sum(&lanes);
 }
 
+/* `width` whole chunks, a constant. */
+BP_INLINE void sum_chunks(double *out, const bp_real *x, size_t chunk, size_t width)
+{
+    bp_lanes lanes[4];
+    for (size_t k = 0; k < width; k++)
+        lanes[k] = bp_lanes_set(0);
+    for (size_t i = 0; i < chunk; i += BP_LANE_COUNT)
+        for (size_t k = 0; k < width; k++) {
+            bp_lanes next = bp_lanes_load(x + k * chunk + i, chunk - i, 0);
+            for (size_t part = 0; part < BP_LANE_PARTS; part++)
+                lanes[k].part[part] = add_square(lanes[k].part[part], next.part[part]);
+        }
+    for (size_t k = 0; k < width; k++)
+        out[k] = (double)bp_lanes_sum(&lanes[k]);
+}
+
+void BP_VARIANT(bp_sum_squares_chunks)(double *out, const void *x, size_t count, size_t chunk)
+{
+    const bp_real *real = x;
+    size_t i = 0;
+    for (; count - i >= 4 * chunk; i += 4 * chunk, out += 4)
+        sum_chunks(out, real + i, chunk, 4);
+    for (; count - i >= 2 * chunk; i += 2 * chunk, out += 2)
+        sum_chunks(out, real + i, chunk, 2);
+    for (size_t left; i < count; i += left, out++) {
+        left = count - i < chunk ? count - i : chunk;
+        *out = BP_VARIANT(bp_sum_squares)(real + i, left);
+    }
+}
+
 double BP_VARIANT(bp_sum_absolute)(const void *x, size_t count)
 {
     bp_lanes lanes = bp_lanes_fold(x, count, 0, 0, add_absolute);

@@ -7,6 +7,9 @@
 /* How far an update goes is summed in runs of this size. */
 enum { RUN_BYTES = 8192 };
 
+/* Blocks of the gradient that one task looks at. */
+enum { BLOCKS_AT_ONCE = 4 };
+
 /* Rows are projected in tasks of about this many elements. */
 enum { PROJECT_ELEMENTS = 16384 };
 
@@ -42,19 +45,42 @@ void bp_update_bind(bp_update *update, bp_network *network)
 
 /* ---- the gradient ---- */
 
-static void gradient_block(void *argument, size_t index)
+/* Squares of blocks first to last of one segment, which lie one behind the other; all but the segment's last
+ * are of one size. */
+static void sum_blocks(const update_job *job, size_t first, size_t last)
+{
+    const bp_update *update = job->update;
+    const bp_block *block = update->segments.block;
+    size_t count = 0;
+    for (size_t index = first; index <= last; index++)
+        count += block[index].count;
+    update->kernels->sum_squares_chunks(&job->squares[first],
+                                        at(update->gradient, update, block[first].offset), count,
+                                        block[first].count);
+}
+
+static void gradient_blocks(void *argument, size_t index)
 {
     const update_job *job = argument;
     bp_update *update = job->update;
-    const bp_block *block = &update->segments.block[index];
-    const void *gradient = at(update->gradient, update, block->offset);
-    bp_penalty_add_gradient(&update->segments, update->kernels, update->regularizers,
-                            update->regularizer_count, block, update->gradient, update->theta);
+    const bp_block *block = update->segments.block;
+    const size_t first = index * BLOCKS_AT_ONCE, left = update->segments.block_count - first;
+    const size_t end = first + (left < BLOCKS_AT_ONCE ? left : BLOCKS_AT_ONCE);
+    for (size_t i = first; i < end; i++)
+        bp_penalty_add_gradient(&update->segments, update->kernels, update->regularizers,
+                                update->regularizer_count, &block[i], update->gradient,
+                                update->theta);
+    for (size_t i = first, last; job->squares && i < end; i = last + 1) {
+        last = i;
+        while (last + 1 < end && block[last + 1].segment == block[i].segment)
+            last++;
+        sum_blocks(job, i, last);
+    }
     /* A finite sum of squares says that all are; one that is not may have overflown. */
-    if (job->squares)
-        job->squares[index] = update->kernels->sum_squares(gradient, block->count);
-    job->finite[index] = (job->squares && isfinite(job->squares[index])) ||
-                         update->kernels->all_finite(gradient, block->count);
+    for (size_t i = first; i < end; i++)
+        job->finite[i] = (job->squares && isfinite(job->squares[i])) ||
+                         update->kernels->all_finite(at(update->gradient, update, block[i].offset),
+                                                     block[i].count);
 }
 
 static void shrink_block(void *argument, size_t index)
@@ -101,7 +127,8 @@ bp_gradient_facts bp_update_gradient(bp_update *update, const bp_parallel *paral
     update_job job = {.update = update,
                       .squares = wants_norm ? update->length : NULL,
                       .finite = segments->partial};
-    bp_parallel_for(parallel, gradient_block, &job, blocks);
+    bp_parallel_for(parallel, gradient_blocks, &job,
+                    (blocks + BLOCKS_AT_ONCE - 1) / BLOCKS_AT_ONCE);
     for (size_t index = 0; index < blocks; index++)
         facts.finite &= job.finite[index] != 0;
     if (!wants_norm || !facts.finite)

@@ -52,6 +52,33 @@ static void check_sums(const bp_kernels *kernels, const void *x, size_t count)
     }
 }
 
+static void sums_of_chunks(void **state)
+{
+    (void)state;
+    enum { COUNT = 700 };
+    static const size_t chunks[] = {1, 7, 16, 37, 64, 100, 699, 700, 1000};
+    double x[COUNT], got[COUNT];
+    for (int dtype = 0; dtype < BP_DTYPE_COUNT; dtype++) {
+        const bp_kernels *tables[BP_ISA_COUNT];
+        const size_t table_count = support_tables(tables, (bp_dtype)dtype);
+        for (size_t t = 0; t < table_count; t++) {
+            const bp_kernels *kernels = tables[t];
+            support_fill(kernels, x, COUNT, 5, -1, 1);
+            for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++)
+                for (size_t count = 0; count <= COUNT; count += 35) {
+                    kernels->sum_squares_chunks(got, x, count, chunks[c]);
+                    for (size_t i = 0; i * chunks[c] < count; i++) {
+                        const size_t first = i * chunks[c], left = count - first;
+                        const double expected =
+                            kernels->sum_squares((const char *)x + first * kernels->real_size,
+                                                 left < chunks[c] ? left : chunks[c]);
+                        assert_memory_equal(&got[i], &expected, sizeof expected);
+                    }
+                }
+        }
+    }
+}
+
 static void sums_in_the_fixed_order(void **state)
 {
     (void)state;
@@ -145,9 +172,8 @@ static void sums_rows_in_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sums_in_the_fixed_order),
-        cmocka_unit_test(nothing_sums_to_zero),
-        cmocka_unit_test(divergence_is_seen),
+        cmocka_unit_test(sums_in_the_fixed_order), cmocka_unit_test(sums_of_chunks),
+        cmocka_unit_test(nothing_sums_to_zero),    cmocka_unit_test(divergence_is_seen),
         cmocka_unit_test(sums_rows_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

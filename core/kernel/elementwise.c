@@ -1,3 +1,5 @@
+#include <stdbool.h>
+
 #include "core/kernel/array_kernels.h"
 #include "core/kernel/map.h"
 #include "core/kernel/vector_math.h"
@@ -54,17 +56,21 @@ int BP_VARIANT(bp_all_finite)(const void *x, size_t count)
     return all != 0;
 }
 
+/* Choices rather than jumps: which class wins cannot be foretold. */
 static int32_t argmax(const bp_real *x, size_t n)
 {
+    const bp_real lowest = -(bp_real)__builtin_inf();
+    bp_real largest = lowest;
     size_t best = 0;
-    bp_real largest = -(bp_real)__builtin_inf();
-    int found = 0; /* a number, not NaN, has been seen: −∞ too may be the largest */
-    for (size_t j = 0; j < n; j++)
-        if (x[j] > largest || (!found && x[j] == largest)) {
-            largest = x[j];
-            best = j;
-            found = 1;
-        }
+    for (size_t j = 0; j < n; j++) {
+        const bool wins = x[j] > largest;
+        largest = wins ? x[j] : largest;
+        best = wins ? j : best;
+    }
+    /* Nothing above −∞: that too may be the largest, NaN never. */
+    for (size_t j = 0; largest == lowest && j < n; j++)
+        if (x[j] == lowest)
+            return (int32_t)j;
     return (int32_t)best;
 }
 

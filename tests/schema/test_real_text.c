@@ -44,7 +44,7 @@ static void test_powers(void **state)
         check_around(ldexp(1, exponent));
     for (int exponent = -320; exponent <= 308; exponent++)
         for (int digit = 1; digit < 10; digit++) {
-            char text[16];
+            char text[32];
             snprintf(text, sizeof text, "%de%d", digit, exponent);
             check_around(strtod(text, NULL));
         }

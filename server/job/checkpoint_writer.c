@@ -6,8 +6,10 @@
 #include "server/job/checkpoint_writer.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/base/arena.h"
 #include "schema/checkpoint/checkpoint_state.h"
@@ -28,7 +30,8 @@ struct bp_checkpoint_writer {
     size_t tensor_room;
     bp_state_tensor *tensors;            /* (tensor_room) views into the snapshot */
     char (*sha256)[BP_SHA256_TEXT_SIZE]; /* (tensor_room) */
-    bool model_is_stored;                /* the writer's */
+    atomic_bool abandoned;
+    bool model_is_stored; /* the writer's */
 
     pthread_t thread;
     bool thread_runs; /* the trainer's */
@@ -132,7 +135,7 @@ static void sweep(const bp_checkpoint_writer *writer)
 {
     sweep_write write = {.write.apply = apply_sweep, .job = writer->setup.job, .more = true};
     bp_error error = {.status = BP_OK};
-    while (write.more)
+    while (write.more && !atomic_load(&writer->abandoned))
         if (bp_store_write_wait(writer->setup.store, &write.write, &error) != BP_OK) {
             bp_log_error(BP_LOG_WARNING, "old checkpoints cannot be deleted yet", &error);
             return;
@@ -212,6 +215,8 @@ static bp_status write_all(bool *out_more_to_sweep, bp_checkpoint_writer *writer
                              .writer = writer,
                              .model = at.row.id ? NULL : model,
                              .at = at};
+        if (atomic_load(&writer->abandoned))
+            return bp_error_set(error, BP_CANCELLED, NULL, "the daemon is stopping");
         status = bp_store_write_wait(setup->store, &write.write, error);
         if (status == BP_OK) {
             at = write.at;
@@ -245,6 +250,10 @@ static void write_checkpoint(bp_checkpoint_writer *writer)
         bp_log(BP_LOG_DEBUG, "checkpoint written", "job=%lld step=%llu ms=%.1f",
                (long long)writer->setup.job, (unsigned long long)writer->request.state.step,
                (double)(bp_clock_monotonic_ns() - begun_ns) * 1e-6);
+    } else if (status == BP_CANCELLED) {
+        bp_log(BP_LOG_WARNING, "a checkpoint is given up, the daemon is stopping",
+               "job=%lld step=%llu", (long long)writer->setup.job,
+               (unsigned long long)writer->request.state.step);
     } else {
         bp_log_error(BP_LOG_WARNING, "a checkpoint cannot be written", &error);
         bp_job_log(writer->setup.store, writer->setup.job, BP_JOB_LOG_WARNING, "checkpoint_failed",
@@ -286,7 +295,11 @@ bp_status bp_checkpoint_writer_create(bp_checkpoint_writer **out, const bp_check
     if (!writer)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for checkpoints");
     pthread_mutex_init(&writer->mutex, NULL);
-    pthread_cond_init(&writer->changed, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&writer->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     writer->setup = *setup;
     writer->kernels =
         bp_kernels_get(setup->spec->training.network.dtype, setup->spec->training.network.isa);
@@ -324,12 +337,24 @@ bool bp_checkpoint_writer_is_busy(bp_checkpoint_writer *writer)
     return busy;
 }
 
-void bp_checkpoint_writer_wait(bp_checkpoint_writer *writer)
+bool bp_checkpoint_writer_wait(bp_checkpoint_writer *writer, uint64_t deadline_ns)
 {
+    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / 1000000000),
+                                      .tv_nsec = (long)(deadline_ns % 1000000000)};
+    int outcome = 0;
     pthread_mutex_lock(&writer->mutex);
-    while (writer->busy)
-        pthread_cond_wait(&writer->changed, &writer->mutex);
+    while (writer->busy && outcome == 0)
+        outcome = deadline_ns > 0
+                      ? pthread_cond_timedwait(&writer->changed, &writer->mutex, &deadline)
+                      : pthread_cond_wait(&writer->changed, &writer->mutex);
+    const bool idle = !writer->busy;
     pthread_mutex_unlock(&writer->mutex);
+    return idle;
+}
+
+void bp_checkpoint_writer_abandon(bp_checkpoint_writer *writer)
+{
+    atomic_store(&writer->abandoned, true);
 }
 
 void bp_checkpoint_writer_start(bp_checkpoint_writer *writer, const bp_checkpoint_request *request)

@@ -43,7 +43,11 @@ BP_CHECK_RESULT bp_status bp_checkpoint_writer_create(bp_checkpoint_writer **out
 /* Where a snapshot goes (and a checkpoint is read to); not while busy. */
 void *bp_checkpoint_writer_snapshot(bp_checkpoint_writer *writer);
 bool bp_checkpoint_writer_is_busy(bp_checkpoint_writer *writer);
-void bp_checkpoint_writer_wait(bp_checkpoint_writer *writer);
+/* Waits until it is not busy, or until the monotonic clock shows deadline_ns (0: for ever). False: it still
+ * is. */
+BP_CHECK_RESULT bool bp_checkpoint_writer_wait(bp_checkpoint_writer *writer, uint64_t deadline_ns);
+/* Gives up what is being written after the piece at hand; the next daemon sweeps what it has left. */
+void bp_checkpoint_writer_abandon(bp_checkpoint_writer *writer);
 /* Begins to write the snapshot. Not while busy. */
 void bp_checkpoint_writer_start(bp_checkpoint_writer *writer, const bp_checkpoint_request *request);
 

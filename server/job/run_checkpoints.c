@@ -25,6 +25,7 @@ struct bp_run_checkpoints {
     uint64_t last_ns; /* when the last one was taken, or the run began; 0: not yet */
     double metric;    /* of the epoch that ended at metric_step */
     uint64_t metric_step;
+    uint64_t deadline_ns; /* 0: there is time */
 };
 
 /* ---- beginning ---- */
@@ -274,7 +275,8 @@ void bp_run_checkpoints_judge(bp_run_checkpoints *self, double metric)
 static bp_status take(bp_run_checkpoints *self, const char *cause, const bp_position *position,
                       const bp_progress *progress, bp_error *error)
 {
-    bp_checkpoint_writer_wait(self->writer);
+    if (!bp_checkpoint_writer_wait(self->writer, self->deadline_ns))
+        return BP_OK; /* out of time: the one under way is as good as gone too */
     /* The store applies writes in order: the points are there before the checkpoint is. */
     const bp_status status = bp_metric_recorder_send(self->recorder, progress, error);
     if (status != BP_OK)
@@ -322,10 +324,18 @@ bp_status bp_run_checkpoints_take(bp_run_checkpoints *self, const char *cause,
     return take(self, cause, &position, progress, error);
 }
 
+void bp_run_checkpoints_hurry(bp_run_checkpoints *self, uint64_t deadline_ns)
+{
+    self->deadline_ns = deadline_ns;
+}
+
 void bp_run_checkpoints_free(bp_run_checkpoints *self)
 {
     if (!self)
         return;
+    if (self->writer && self->deadline_ns > 0 &&
+        !bp_checkpoint_writer_wait(self->writer, self->deadline_ns))
+        bp_checkpoint_writer_abandon(self->writer);
     bp_checkpoint_writer_free(self->writer);
     json_decref(self->loaded.document);
     free(self);

@@ -36,6 +36,10 @@ BP_CHECK_RESULT bp_status bp_run_checkpoints_take(bp_run_checkpoints *checkpoint
                                                   const char *cause, const bp_progress *progress,
                                                   bp_error *error);
 
+/* From now on nothing waits beyond that moment of the monotonic clock: a checkpoint that is not written by then
+ * is given up. Until then only those before it can be gone on from. */
+void bp_run_checkpoints_hurry(bp_run_checkpoints *checkpoints, uint64_t deadline_ns);
+
 /* Waits until the last one is written; accepts NULL. */
 void bp_run_checkpoints_free(bp_run_checkpoints *checkpoints);
 

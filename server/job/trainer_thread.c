@@ -25,6 +25,10 @@ enum { PUBLISH_INTERVAL_MS = 200 };
  * it leaves nothing to take a checkpoint of. */
 enum { EVALUATION_GRACE_MS = 3000 };
 
+/* How long after its order a run may still write a checkpoint when the daemon stops, which is to be over
+ * within ten seconds. */
+enum { CHECKPOINT_GRACE_MS = 7000 };
+
 /* No stop, or 1 + bp_run_stop_kind. */
 enum { STOP_NOT };
 
@@ -312,11 +316,29 @@ static bp_status take_step(bp_run *run, bp_error *error)
     return status;
 }
 
+static void hurry_if_stopping(bp_run *run)
+{
+    if (atomic_load_explicit(&run->stop, memory_order_relaxed) != 1 + BP_STOP_DAEMON)
+        return;
+    const uint64_t since = atomic_load_explicit(&run->stop_ns, memory_order_relaxed);
+    bp_run_checkpoints_hurry(run->checkpoints, since + (uint64_t)CHECKPOINT_GRACE_MS * 1000000);
+}
+
+/* The last one is written, or given up for want of time; its memory is free. */
+static void end_checkpoints(bp_run *run)
+{
+    if (run->checkpoints)
+        hurry_if_stopping(run);
+    bp_run_checkpoints_free(run->checkpoints);
+    run->checkpoints = NULL;
+}
+
 /* BP_CANCELLED, after a checkpoint to go on from where one is wanted. */
 static bp_status stop_here(bp_run *run, bp_error *error)
 {
     const bool pauses = atomic_load_explicit(&run->stop, memory_order_relaxed) == 1 + BP_STOP_PAUSE;
     bp_status status = BP_OK;
+    hurry_if_stopping(run);
     if (is_to_be_kept(run) && run->progress.step > run->begun_step)
         status = bp_run_checkpoints_take(run->checkpoints, pauses ? "paused" : "stopped",
                                          &run->progress, error);
@@ -421,8 +443,7 @@ static bp_status conclude(bp_run *run, bp_error *error)
         status = evaluate(run, metrics, error);
     /* The last checkpoint is written, and its snapshot goes before the result, a copy of the weights, comes:
      * the memory that a job needs holds one of them. */
-    bp_run_checkpoints_free(run->checkpoints);
-    run->checkpoints = NULL;
+    end_checkpoints(run);
     if (status == BP_OK)
         status =
             bp_job_result_create(&run->outcome.result, run->spec, run->job, &run->data,
@@ -473,7 +494,7 @@ static void *run_body(void *argument)
     if (status == BP_OK)
         status = bp_verification_compare(run->services->store, run->job, is_stopped, run, &error);
     describe_end(run, status, &error);
-    bp_run_checkpoints_free(run->checkpoints);
+    end_checkpoints(run);
     bp_metric_recorder_free(run->recorder);
     bp_point_draft_free(run->draft);
     bp_trainer_free(run->trainer);

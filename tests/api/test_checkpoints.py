@@ -378,13 +378,17 @@ def test_one_that_a_job_waits_for_is_kept(start_daemon, iris):
     job = client.submit(body)["id"]
     while not listed(client, job):
         time.sleep(0.02)
+    # While another one has the only worker, the heir can only wait, and the first one drops nothing.
+    blocker = client.submit({"data": body["data"], "training": {"epochs": 100000000}})["id"]
     client.post(f"jobs/{job}/pause")
     client.wait_for_state(job, "paused")
+    client.wait_for_state(blocker, "running")
     kept = listed(client, job)[0]["number"]
-    # It is taken before the job that will need it is let run: the first one has the only worker.
-    client.post(f"jobs/{job}/resume")
     waiting = client.submit({"name": "heir", "priority": -1, "data": body["data"],
                              "initial": {"job": job, "checkpoint": kept}, "training": {"epochs": 1}})["id"]
+    client.post(f"jobs/{job}/resume")
+    client.wait_for_state(job, "queued")
+    client.post(f"jobs/{blocker}/cancel")
     while listed(client, job)[0]["number"] < kept + 3:
         time.sleep(0.02)
     numbers = [item["number"] for item in listed(client, job)]

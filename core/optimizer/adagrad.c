@@ -32,16 +32,10 @@ static bp_vector rule(bp_vector theta, bp_vector g, bp_vector *slot, const doubl
     return theta - g * (bp_real)scalar[ALPHA] / bp_vector_sqrt(slot[0] + (bp_real)scalar[FLOOR]);
 }
 
-static void update(void *theta, const void *gradient, void *const *slot, size_t count,
-                   const double *scalar)
+static void update(double *measured, void *theta, const void *gradient, void *const *slot,
+                   size_t count, const double *scalar)
 {
-    bp_update_loop(theta, gradient, slot, 1, count, scalar, rule);
-}
-
-static void update_measured(double out[2], void *theta, const void *gradient, void *const *slot,
-                            size_t count, const double *scalar)
-{
-    bp_update_loop_measured(out, theta, gradient, slot, 1, count, scalar, rule);
+    bp_update_loop(measured, theta, gradient, slot, 1, count, scalar, rule);
 }
 
 extern const bp_optimizer BP_VARIANT(bp_optimizer_adagrad);
@@ -61,5 +55,4 @@ const bp_optimizer BP_VARIANT(bp_optimizer_adagrad) = {
     .slot_names = {"squares"},
     .prepare = prepare,
     .update = update,
-    .update_measured = update_measured,
 };

@@ -87,16 +87,10 @@ static bp_vector rule(bp_vector theta, bp_vector g, bp_vector *slot, const doubl
     return moved - moved * (bp_real)scalar[DECAY];
 }
 
-static void update(void *theta, const void *gradient, void *const *slot, size_t count,
-                   const double *scalar)
+static void update(double *measured, void *theta, const void *gradient, void *const *slot,
+                   size_t count, const double *scalar)
 {
-    bp_update_loop(theta, gradient, slot, 2, count, scalar, rule);
-}
-
-static void update_measured(double out[2], void *theta, const void *gradient, void *const *slot,
-                            size_t count, const double *scalar)
-{
-    bp_update_loop_measured(out, theta, gradient, slot, 2, count, scalar, rule);
+    bp_update_loop(measured, theta, gradient, slot, 2, count, scalar, rule);
 }
 
 extern const bp_optimizer BP_VARIANT(bp_optimizer_adam);
@@ -121,5 +115,4 @@ const bp_optimizer BP_VARIANT(bp_optimizer_adam) = {
     .slot_names = {"mean", "mean_square"},
     .prepare = prepare,
     .update = update,
-    .update_measured = update_measured,
 };

@@ -43,16 +43,10 @@ static bp_vector rule(bp_vector theta, bp_vector g, bp_vector *slot, const doubl
     return theta + (scalar[LOOK_AHEAD] != 0 ? bp_vector_fma(mu, slot[0], push) : slot[0]);
 }
 
-static void update(void *theta, const void *gradient, void *const *slot, size_t count,
-                   const double *scalar)
+static void update(double *measured, void *theta, const void *gradient, void *const *slot,
+                   size_t count, const double *scalar)
 {
-    bp_update_loop(theta, gradient, slot, 1, count, scalar, rule);
-}
-
-static void update_measured(double out[2], void *theta, const void *gradient, void *const *slot,
-                            size_t count, const double *scalar)
-{
-    bp_update_loop_measured(out, theta, gradient, slot, 1, count, scalar, rule);
+    bp_update_loop(measured, theta, gradient, slot, 1, count, scalar, rule);
 }
 
 extern const bp_optimizer BP_VARIANT(bp_optimizer_momentum);
@@ -75,5 +69,4 @@ const bp_optimizer BP_VARIANT(bp_optimizer_momentum) = {
     .slot_names = {"velocity"},
     .prepare = prepare,
     .update = update,
-    .update_measured = update_measured,
 };

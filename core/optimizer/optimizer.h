@@ -29,14 +29,12 @@ typedef struct bp_optimizer {
     /* Computes in double, once for each context of a step, what its elements share (such as a bias
      * correction). value: hyperparameters in member order. */
     void (*prepare)(double *scalar, const double *value, const bp_update_context *context);
-    /* θ ← update(θ, g) for count elements. Elementwise: any split gives the same bits; an element
-     * that is 0, and whose gradients all were, stays 0. */
-    void (*update)(void *theta, const void *gradient, void *const *slot, size_t count,
-                   const double *scalar);
-    /* The same, and how far it went: out[0] the sum of θ² before, out[1] that of (θ before − θ after)²,
+    /* θ ← update(θ, g) for count elements: bp_update_loop with the member's rule. Elementwise: any
+     * split gives the same bits; an element that is 0, and whose gradients all were, stays 0.
+     * measured: how far it went, or NULL: [0] the sum of θ² before, [1] that of (θ before − θ after)²,
      * with the bits that the kernel sum_squares has for these count elements. */
-    void (*update_measured)(double out[2], void *theta, const void *gradient, void *const *slot,
-                            size_t count, const double *scalar);
+    void (*update)(double *measured, void *theta, const void *gradient, void *const *slot,
+                   size_t count, const double *scalar);
 } bp_optimizer;
 
 enum bp_optimizer_index {

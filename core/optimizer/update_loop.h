@@ -1,4 +1,4 @@
-/* The loop of an optimiser with slots, for variant sources: the rule is inlined and works on one
+/* The loop of an optimiser, for variant sources: the rule is inlined and works on one
  * vector of parameters, of the gradient and of each slot. */
 #ifndef BP_CORE_OPTIMIZER_UPDATE_LOOP_H
 #define BP_CORE_OPTIMIZER_UPDATE_LOOP_H
@@ -47,9 +47,9 @@ BP_INLINE bp_update_pair bp_update_rest(bp_real *theta, const bp_real *gradient,
     return pair;
 }
 
-BP_INLINE void bp_update_loop(void *theta, const void *gradient, void *const *slot,
-                              size_t slot_count, size_t count, const double *scalar,
-                              bp_update_rule *rule)
+BP_INLINE void bp_update_plainly(void *theta, const void *gradient, void *const *slot,
+                                 size_t slot_count, size_t count, const double *scalar,
+                                 bp_update_rule *rule)
 {
     size_t i = 0;
     for (; count - i >= BP_VECTOR_COUNT; i += BP_VECTOR_COUNT)
@@ -70,10 +70,10 @@ BP_INLINE void bp_update_take(bp_update_lanes *lanes, size_t part, bp_update_pai
     lanes->moved.part[part] = bp_vector_fma(step, step, lanes->moved.part[part]);
 }
 
-/* As bp_optimizer.update_measured says. The sums cost next to nothing here: the loop waits for memory. */
-BP_INLINE void bp_update_loop_measured(double out[2], void *theta, const void *gradient,
-                                       void *const *slot, size_t slot_count, size_t count,
-                                       const double *scalar, bp_update_rule *rule)
+/* The sums cost next to nothing here: the loop waits for memory. */
+BP_INLINE void bp_update_measured(double out[2], void *theta, const void *gradient,
+                                  void *const *slot, size_t slot_count, size_t count,
+                                  const double *scalar, bp_update_rule *rule)
 {
     bp_update_lanes lanes = {.length = bp_lanes_set(0), .moved = bp_lanes_set(0)};
     size_t i = 0;
@@ -92,6 +92,17 @@ BP_INLINE void bp_update_loop_measured(double out[2], void *theta, const void *g
     }
     out[0] = (double)bp_lanes_sum(&lanes.length);
     out[1] = (double)bp_lanes_sum(&lanes.moved);
+}
+
+/* What bp_optimizer.update of a member is made of. */
+BP_INLINE void bp_update_loop(double *measured, void *theta, const void *gradient,
+                              void *const *slot, size_t slot_count, size_t count,
+                              const double *scalar, bp_update_rule *rule)
+{
+    if (measured)
+        bp_update_measured(measured, theta, gradient, slot, slot_count, count, scalar, rule);
+    else
+        bp_update_plainly(theta, gradient, slot, slot_count, count, scalar, rule);
 }
 
 #endif

@@ -146,18 +146,15 @@ bp_gradient_facts bp_update_gradient(bp_update *update, const bp_parallel *paral
 
 /* ---- the update ---- */
 
-/* Updates count elements from `offset`; out: as bp_optimizer.update_measured, or NULL. */
-static void update_elements(double *out, const bp_update *update, const bp_segment *segment,
+/* Updates count elements from `offset`; measured: as bp_optimizer.update has it. */
+static void update_elements(double *measured, const bp_update *update, const bp_segment *segment,
                             size_t offset, size_t count)
 {
     void *slot[BP_SLOT_LIMIT] = {NULL}, *theta = at(update->theta, update, offset);
     const void *gradient = at(update->gradient, update, offset);
     for (size_t i = 0; i < update->optimizer->slot_count; i++)
         slot[i] = at(update->slot[i], update, offset);
-    if (out)
-        update->optimizer->update_measured(out, theta, gradient, slot, count, segment->scalar);
-    else
-        update->optimizer->update(theta, gradient, slot, count, segment->scalar);
+    update->optimizer->update(measured, theta, gradient, slot, count, segment->scalar);
 }
 
 static void update_measured(const bp_update *update, size_t index)

@@ -74,7 +74,7 @@ static void update_measured(const bp_optimizer *optimizer, const bp_kernels *ker
     double before[COUNT], squares[2] = {-1, -1};
     memcpy(before, theta, count * kernels->real_size);
     const double length = kernels->sum_squares(before, count);
-    optimizer->update_measured(squares, theta, gradient, slot, count, scalar);
+    optimizer->update(squares, theta, gradient, slot, count, scalar);
     kernels->axpy(before, -1, theta, count);
     const double moved = kernels->sum_squares(before, count);
     assert_memory_equal(&squares[0], &length, sizeof length);
@@ -102,7 +102,7 @@ static void run(outcome *out, const bp_kernels *kernels, const bp_choice *choice
             void *theta = (char *)out->theta + offset, *slope = (char *)gradient + offset;
             const size_t count = first[piece + 1] - first[piece];
             if (t % 2 == 0)
-                optimizer->update(theta, slope, slot, count, scalar);
+                optimizer->update(NULL, theta, slope, slot, count, scalar);
             else
                 update_measured(optimizer, kernels, theta, slope, slot, count, scalar);
         }
@@ -205,7 +205,7 @@ static void adam_has_its_variants(void **state)
     void *slot[BP_SLOT_LIMIT] = {mean, square};
     const bp_optimizer *adam = kernels->optimizers[BP_OPTIMIZER_adam];
     adam->prepare(scalar, choice.value, &(bp_update_context){.learning_rate = 0.25});
-    adam->update(theta, gradient, slot, 2, scalar);
+    adam->update(NULL, theta, gradient, slot, 2, scalar);
     assert_true(fabs(theta[0] - 0.75) < 1e-5 && fabs(theta[1] - 1.25) < 1e-8);
 }
 
@@ -222,7 +222,7 @@ static void decay_spares_biases(void **state)
         void *slot[BP_SLOT_LIMIT] = {mean, square};
         adam->prepare(scalar, choice.value,
                       &(bp_update_context){.learning_rate = 0.25, .is_weight = is_weight});
-        adam->update(theta, gradient, slot, 3, scalar);
+        adam->update(NULL, theta, gradient, slot, 3, scalar);
         for (size_t i = 0; i < 3; i++)
             assert_true(theta[i] == (is_weight ? 7 : 8));
     }
@@ -247,7 +247,7 @@ static void what_is_zero_stays_zero(void **state)
                 optimizer->prepare(
                     scalar, choice.value,
                     &(bp_update_context){.learning_rate = 0.1, .t = t, .is_weight = true});
-                optimizer->update(theta, gradient, slot, COUNT, scalar);
+                optimizer->update(NULL, theta, gradient, slot, COUNT, scalar);
             }
             for (size_t i = 0; i < COUNT; i++)
                 assert_true(support_get(kernels, theta, i) == 0);

@@ -45,8 +45,8 @@ typedef struct bp_error {
 /* Short text of a status; never NULL. */
 const char *bp_status_text(bp_status status);
 
-/* Records an error unless one is there already; long texts are cut. Supports %s %zu %u %d %lld %llu
- * and %g (as 17 significant digits at most). `where` may be NULL. Returns status, so that
+/* Records an error unless one is there already; long texts are cut. Supports %s, %d and %u (also
+ * with z and ll), %g (17 significant digits at most) and %%. `where` may be NULL. Returns status, so that
  * `return bp_error_set(error, BP_SHAPE, "/rows", "...")` reads well. Allocates nothing. */
 bp_status bp_error_set(bp_error *error, bp_status status, const char *where, const char *format,
                        ...) __attribute__((format(printf, 4, 5)));

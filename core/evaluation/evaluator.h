@@ -38,26 +38,27 @@ typedef struct bp_evaluator_spec {
     bp_dtype dtype;   /* of shown outputs and values */
     size_t width;     /* classes or targets, at least 1 */
     size_t row_count; /* most rows of one evaluation */
-    const double
-        *value_scale; /* (width) units of a target per unit of its output; NULL: 1. Copied. */
+    /* (width) units of a target per unit of its output; NULL: 1. Copied. */
+    const double *value_scale;
 } bp_evaluator_spec;
 
 /* Rows of a batch. */
 typedef struct bp_evaluation_batch {
     size_t rows;
-    const void *shown;      /* (rows, width): probabilities, scores or values */
-    double loss_sum;        /* of the rows, as trained */
-    const int32_t *label;   /* (rows) in [0, width), for BP_TARGET_CLASS; */
+    const void *shown; /* (rows, width): probabilities, scores or values */
+    double loss_sum;   /* of the rows, as trained */
+    /* For BP_TARGET_CLASS. */
+    const int32_t *label;   /* (rows) in [0, width) */
     const int32_t *decided; /* (rows) in [0, width): what the network takes them for */
-    const double
-        *log_loss;     /* (rows) −ln p of the label, or NULL where shown are no probabilities */
-    const void *value; /* (rows, width) for BP_TARGET_VALUE, scaled as shown is */
+    const double *log_loss; /* (rows) −ln p of the label; NULL where shown are no probabilities */
+    /* For BP_TARGET_VALUE. */
+    const void *value; /* (rows, width) scaled as shown is */
 } bp_evaluation_batch;
 
 typedef struct bp_class_report {
     double precision, recall, f1;
-    double
-        roc_auc; /* NaN: no row, or all rows, of the class, a NaN among its outputs, or left out */
+    /* NaN: no row, or all rows, of the class, a NaN among its outputs, or left out. */
+    double roc_auc;
     uint64_t support, decided, correct; /* rows of it, rows taken for it, both */
 } bp_class_report;
 
@@ -89,7 +90,8 @@ typedef struct bp_evaluation_report {
 
 typedef struct bp_evaluator bp_evaluator;
 
-/* Bytes that bp_evaluator_create allocates. BP_TOO_LARGE, BP_SHAPE. Allocates nothing. */
+/* Bytes that bp_evaluator_create allocates. BP_TOO_LARGE, BP_SHAPE. Allocates nothing. Creating: also
+ * BP_NO_MEMORY. Any thread. */
 BP_CHECK_RESULT bp_status bp_evaluator_measure(size_t *out_bytes, const bp_evaluator_spec *spec,
                                                bp_error *error);
 BP_CHECK_RESULT bp_status bp_evaluator_create(bp_evaluator **out, const bp_evaluator_spec *spec,

@@ -48,8 +48,8 @@ typedef struct bp_targets {
 } bp_targets;
 
 /* Checks the specification and says what it needs. Allocates nothing beyond the stack.
- * BP_SHAPE (a binary loss over several outputs), BP_INVALID (a softmax that is not last), BP_TOO_LARGE; `where` is a JSON Pointer below
- * the job ("/network/layers/1/units"). */
+ * BP_SHAPE (a binary loss over several outputs), BP_INVALID (a softmax that is not last), BP_TOO_LARGE;
+ * `where` is a JSON Pointer below the job ("/network/layers/1/units"). */
 BP_CHECK_RESULT bp_status bp_network_measure(bp_network_size *out, const bp_network_spec *spec,
                                              bp_error *error);
 

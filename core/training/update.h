@@ -24,8 +24,8 @@ typedef struct bp_update {
 /* What bp_update_gradient finds. */
 typedef struct bp_gradient_facts {
     double penalty; /* Σ over regularisers and weight tensors; NaN unless measured */
-    double
-        norm; /* Euclidean, penalties included, before clipping; NaN unless measured or clipped */
+    /* Euclidean, penalties included, before clipping; NaN unless measured or clipped. */
+    double norm;
     double factor; /* what clipping multiplies every element by; bp_update_apply does it */
     bool finite;   /* every element is */
 } bp_gradient_facts;

@@ -82,8 +82,7 @@ typedef struct bp_job_spec {
     uint64_t initial_version;
     int64_t initial_job; /* or those of a checkpoint of this job; 0: none */
     uint64_t initial_checkpoint;
-    bp_training_spec
-        training; /* network, loss, optimiser, schedule, seed, epochs, batch, shuffle */
+    bp_training_spec training; /* its network, loss, optimiser and the rest of what core is told */
     size_t threads;
     bool gradient_check; /* a check that fails before training fails the job */
     bp_checkpoint_plan checkpoint;
@@ -119,8 +118,8 @@ typedef struct bp_job_size {
      * of the gradient, an evaluation, a checkpoint on its way to the disk. */
     uint64_t training_bytes;
     uint64_t data_bytes; /* prepared matrices and labels of all parts, and the preparation */
-    uint64_t
-        total_bytes; /* the most at one time: of the data while it is read, or while it is trained */
+    /* The most at one time: of the data while it is read, or while it is trained. */
+    uint64_t total_bytes;
     uint64_t training_rows, validation_rows, test_rows; /* before drop_row */
 } bp_job_size;
 

@@ -19,4 +19,20 @@ static inline const char *bp_dtype_name(bp_dtype dtype)
     return dtype == BP_FLOAT32 ? "float32" : "float64";
 }
 
+/* Element `index` of an array of that width. */
+static inline double bp_dtype_get(bp_dtype dtype, const void *array, size_t index)
+{
+    return dtype == BP_FLOAT32 ? (double)((const float *)array)[index]
+                               : ((const double *)array)[index];
+}
+
+/* Rounded to nearest. */
+static inline void bp_dtype_put(bp_dtype dtype, void *array, size_t index, double value)
+{
+    if (dtype == BP_FLOAT32)
+        ((float *)array)[index] = (float)value;
+    else
+        ((double *)array)[index] = value;
+}
+
 #endif

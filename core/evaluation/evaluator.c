@@ -32,12 +32,6 @@ struct bp_evaluator {
     bp_arena arena;
 };
 
-static double element(const void *array, bp_dtype dtype, size_t index)
-{
-    return dtype == BP_FLOAT32 ? (double)((const float *)array)[index]
-                               : ((const double *)array)[index];
-}
-
 static void plan(bp_evaluator *evaluator, bp_arena *arena)
 {
     const bp_evaluator_spec *spec = &evaluator->spec;
@@ -127,12 +121,12 @@ static bool is_near_top(const bp_evaluator *evaluator, const void *shown, size_t
                         size_t label)
 {
     const bp_dtype dtype = evaluator->spec.dtype;
-    const double own = element(shown, dtype, first + label);
+    const double own = bp_dtype_get(dtype, shown, first + label);
     if (isnan(own))
         return false;
     size_t ahead = 0;
     for (size_t class = 0; class < evaluator->spec.width; class ++) {
-        const double other = element(shown, dtype, first + class);
+        const double other = bp_dtype_get(dtype, shown, first + class);
         ahead += other > own || (other == own && class < label);
     }
     return ahead < BP_TOP_COUNT;
@@ -174,9 +168,9 @@ static void add_values(bp_evaluator *evaluator, const bp_evaluation_batch *batch
         for (size_t target = 0; target < width; target++) {
             value_sums *sums = &evaluator->sums[target];
             const double scale = evaluator->scale[target];
-            const double wanted = element(batch->value, dtype, row * width + target);
+            const double wanted = bp_dtype_get(dtype, batch->value, row * width + target);
             const double error =
-                (element(batch->shown, dtype, row * width + target) - wanted) * scale;
+                (bp_dtype_get(dtype, batch->shown, row * width + target) - wanted) * scale;
             sums->square += error * error;
             sums->absolute += fabs(error);
             const double away = wanted * scale - sums->mean;
@@ -208,7 +202,7 @@ static double class_auc(bp_evaluator *evaluator, size_t class)
     const size_t width = evaluator->spec.width;
     size_t next[2] = {(size_t)evaluator->classes[class].support, 0}; /* others behind its own */
     for (size_t row = 0; row < evaluator->rows; row++) {
-        const double score = element(evaluator->scores, dtype, row * width + class);
+        const double score = bp_dtype_get(dtype, evaluator->scores, row * width + class);
         if (isnan(score))
             return NAN;
         evaluator->key[next[(size_t)evaluator->labels[row] == class]++] = bp_rank_key(score);

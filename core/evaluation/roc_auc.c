@@ -3,15 +3,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/math/order_key.h"
+
 enum { DIGIT_VALUES = 256 };
 
 uint64_t bp_rank_key(double value)
 {
-    const uint64_t sign_bit = UINT64_C(1) << 63;
-    uint64_t bits;
-    const double same = value + 0.0; /* −0 + 0 is 0 */
-    memcpy(&bits, &same, sizeof bits);
-    return bits & sign_bit ? ~bits : bits | sign_bit;
+    return bp_order_key(value + 0.0); /* −0 + 0 is 0 */
 }
 
 /* By digits from the lowest; those that all keys share are passed over (of float32 numbers, half). */

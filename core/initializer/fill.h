@@ -13,10 +13,7 @@ void bp_fill_uniform(const bp_fill *fill, double low, double high);
 /* Element i of the tensor, row-major, rounded to its width. */
 static inline void bp_fill_put(const bp_fill *fill, size_t i, double value)
 {
-    if (fill->dtype == BP_FLOAT32)
-        ((float *)fill->data)[i] = (float)value;
-    else
-        ((double *)fill->data)[i] = value;
+    bp_dtype_put(fill->dtype, fill->data, i, value);
 }
 
 #endif

@@ -14,6 +14,21 @@ typedef enum bp_target_kind {
     BP_TARGET_VALUE, /* `width` numbers per row */
 } bp_target_kind;
 
+/* What a prediction shows of a row: the kind, and the name that it has in an answer. */
+#define BP_SHOWN_LIST(X)                                                                           \
+    X(PROBABILITIES, "probabilities")                                                              \
+    X(SCORES, "scores")                                                                            \
+    X(VALUE, "value")
+
+typedef enum bp_shown {
+#define BP_SHOWN_ENUM(name, text) BP_SHOWN_##name,
+    BP_SHOWN_LIST(BP_SHOWN_ENUM)
+#undef BP_SHOWN_ENUM
+} bp_shown;
+
+/* Never NULL. */
+const char *bp_shown_name(bp_shown shown);
+
 /* Rows [first, first + count) of a batch. Arrays are whole-batch arrays of the variant's width. */
 typedef struct bp_loss_call {
     const void *output;   /* (rows, width) of the last layer: logits where the loss merges */
@@ -37,8 +52,7 @@ typedef struct bp_loss {
     const char *merges;
     /* One output for two classes: the last layer is 1 wide, and output() makes 2 of it. */
     bool binary;
-    /* Name under which a prediction shows the rows of output(): "probabilities", "value", "scores". */
-    const char *output_name;
+    bp_shown shown; /* what output() makes */
     /* Fills gradient and row_loss of rows [first, first + count). Rows are independent of each other,
      * so any split gives the same bits. */
     void (*rows)(const bp_loss_call *call, size_t first, size_t count);

@@ -12,5 +12,15 @@ static const bp_member *const members[] = {
 #undef BP_LOSS
 };
 
+const char *bp_shown_name(bp_shown shown)
+{
+    static const char *const names[] = {
+#define BP_SHOWN_TEXT(name, text) text,
+        BP_SHOWN_LIST(BP_SHOWN_TEXT)
+#undef BP_SHOWN_TEXT
+    };
+    return names[shown];
+}
+
 const bp_family bp_loss_family = {
     .name = "loss", .title = "Losses", .member_count = BP_LOSS_COUNT, .members = members};

@@ -54,7 +54,7 @@ const bp_loss BP_VARIANT(bp_loss_mean_squared_error) = {
                .pytorch = "torch.nn.MSELoss(reduction='mean')",
                .index = BP_LOSS_mean_squared_error},
     .target_kind = BP_TARGET_VALUE,
-    .output_name = "value",
+    .shown = BP_SHOWN_VALUE,
     .rows = rows,
     .output = output,
 };

@@ -12,8 +12,7 @@ static void add_output(double *mean, double *squares, const void *shown, bp_dtyp
                        size_t elements, uint64_t count)
 {
     for (size_t i = 0; i < elements; i++) {
-        const double x =
-            dtype == BP_FLOAT32 ? (double)((const float *)shown)[i] : ((const double *)shown)[i];
+        const double x = bp_dtype_get(dtype, shown, i);
         const double before = x - mean[i];
         mean[i] += before / (double)count;
         squares[i] += before * (x - mean[i]);
@@ -36,7 +35,7 @@ void bp_network_predict_samples(double *mean, double *deviation, double *entropy
 {
     assert(sample_count >= 1);
     const size_t width = network->shown_width, elements = rows * width;
-    const bool probabilities = strcmp(network->loss->output_name, "probabilities") == 0;
+    const bool probabilities = network->loss->shown == BP_SHOWN_PROBABILITIES;
     memset(mean, 0, elements * sizeof *mean);
     memset(deviation, 0, elements * sizeof *deviation);
     for (uint64_t sample = 0; sample < sample_count; sample++) {

@@ -1,28 +1,10 @@
 /* Selection by digits: 64-bit keys that sort like the numbers are narrowed byte by byte from the
  * top. At most eight passes over what is left, so no order of the input is slow (files come from
  * outside). */
-#include <string.h>
-
+#include "core/math/order_key.h"
 #include "core/preparation/feature_statistics.h"
 
 enum { DIGIT_VALUES = 256 };
-
-static const uint64_t sign_bit = UINT64_C(1) << 63;
-
-static uint64_t key_of(double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits & sign_bit ? ~bits : bits | sign_bit;
-}
-
-static double value_of(uint64_t key)
-{
-    const uint64_t bits = key & sign_bit ? key & ~sign_bit : ~key;
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
 
 double bp_median(double *value, size_t count)
 {
@@ -34,13 +16,13 @@ double bp_median(double *value, size_t count)
     for (int shift = 56; shift >= 0; shift -= 8) {
         size_t digit_count[DIGIT_VALUES] = {0};
         for (size_t i = 0; i < left; i++)
-            digit_count[key_of(value[i]) >> shift & 0xff]++;
+            digit_count[bp_order_key(value[i]) >> shift & 0xff]++;
         size_t digit = 0;
         while (rank >= digit_count[digit])
             rank -= digit_count[digit++];
         size_t kept = 0;
         for (size_t i = 0; i < left; i++) {
-            const uint64_t other = key_of(value[i]);
+            const uint64_t other = bp_order_key(value[i]);
             const size_t other_digit = other >> shift & 0xff;
             if (other_digit == digit)
                 value[kept++] = value[i];
@@ -51,9 +33,9 @@ double bp_median(double *value, size_t count)
         key |= (uint64_t)digit << shift;
     }
     /* All keys left are equal now. */
-    const double lower = value_of(key);
+    const double lower = bp_order_value(key);
     if (!even)
         return lower;
-    const double upper = rank + 1 < left ? lower : value_of(next);
+    const double upper = rank + 1 < left ? lower : bp_order_value(next);
     return (lower + upper) / 2;
 }

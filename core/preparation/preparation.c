@@ -372,14 +372,6 @@ void bp_preparation_done(bp_preparation *preparation)
     *preparation = (bp_preparation){.column_count = 0};
 }
 
-static void put(void *out, bp_dtype dtype, size_t index, double value)
-{
-    if (dtype == BP_FLOAT32)
-        ((float *)out)[index] = (float)value;
-    else
-        ((double *)out)[index] = value;
-}
-
 /* (v − offset) / scale of `width` elements; a column's inner loops are per width so that they
  * vectorise. */
 static void apply_numeric(void *out, bp_dtype dtype, const double *restrict raw,
@@ -404,9 +396,9 @@ static void apply_numeric(void *out, bp_dtype dtype, const double *restrict raw,
 static void apply_categorical(void *out, bp_dtype dtype, double raw, size_t category_count)
 {
     for (size_t category = 0; category < category_count; category++)
-        put(out, dtype, category, 0);
+        bp_dtype_put(dtype, out, category, 0);
     if (raw >= 0 && raw < (double)category_count)
-        put(out, dtype, (size_t)raw, 1);
+        bp_dtype_put(dtype, out, (size_t)raw, 1);
 }
 
 void bp_preparation_restore(const bp_preparation *preparation, double *value)

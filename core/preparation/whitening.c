@@ -85,10 +85,7 @@ static void put_numeric(const bp_preparation *preparation, void *out, bp_dtype d
             const double *restrict from = x + row * stride + (run.numeric - first);
             const size_t at = row * preparation->prepared_width + run.prepared;
             for (size_t j = 0; j < run.count; j++)
-                if (dtype == BP_FLOAT32)
-                    ((float *)out)[at + j] = (float)from[j];
-                else
-                    ((double *)out)[at + j] = from[j];
+                bp_dtype_put(dtype, out, at + j, from[j]);
         }
 }
 

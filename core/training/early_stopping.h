@@ -2,6 +2,7 @@
 #ifndef BP_CORE_TRAINING_EARLY_STOPPING_H
 #define BP_CORE_TRAINING_EARLY_STOPPING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/family.h"
@@ -19,6 +20,12 @@ enum {
 };
 
 extern const bp_family bp_stopping_family;
+
+/* Whether a run keeps the weights of its best epoch. early_stopping: member NULL: none. */
+static inline bool bp_early_stopping_keeps_best(const bp_choice *early_stopping)
+{
+    return early_stopping->member && early_stopping->value[BP_EARLY_STOPPING_RESTORE_BEST] != 0;
+}
 
 /* Begins as all zeros; a checkpoint keeps it as it is. */
 typedef struct bp_early_stopping_state {

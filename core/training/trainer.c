@@ -55,11 +55,6 @@ static void *take_rows(bp_arena *arena, size_t rows, size_t width, size_t size)
     return bp_arena_take(arena, count, size);
 }
 
-static bool keeps_best(const bp_choice *early_stopping)
-{
-    return early_stopping->member && early_stopping->value[BP_EARLY_STOPPING_RESTORE_BEST] != 0;
-}
-
 /* Takes the buffers from the arena, measuring or real. Widths, rows and update.count are set. */
 static bp_status plan(bp_trainer *trainer, bp_arena *arena, const bp_training_spec *spec,
                       const bp_network_size *network, size_t row_count, bp_error *error)
@@ -69,7 +64,7 @@ static bp_status plan(bp_trainer *trainer, bp_arena *arena, const bp_training_sp
     bp_update_plan(&trainer->update, arena, network);
     trainer->diagnosis =
         bp_arena_take(arena, spec->network.layer_count, sizeof *trainer->diagnosis);
-    if (keeps_best(&spec->early_stopping))
+    if (bp_early_stopping_keeps_best(&spec->early_stopping))
         trainer->best_weights = bp_arena_take(arena, network->parameter_bytes, 1);
     trainer->order = (bp_row_order){.seed = spec->seed, .row_count = row_count};
     if (spec->shuffle) {
@@ -482,7 +477,7 @@ static const double *log_losses(bp_trainer *trainer, const void *output, const i
                                 size_t rows)
 {
     const bp_loss *loss = bp_network_loss(trainer->network);
-    if (strcmp(loss->output_name, "probabilities") != 0)
+    if (loss->shown != BP_SHOWN_PROBABILITIES)
         return NULL;
     const bp_loss_call call = {.output = output,
                                .width = trainer->output_width,

@@ -11,9 +11,7 @@
 
 static size_t part_count(const bp_optimizer *optimizer, const bp_choice *early_stopping)
 {
-    const bool keeps_best =
-        early_stopping->member && early_stopping->value[BP_EARLY_STOPPING_RESTORE_BEST] != 0;
-    return 1 + optimizer->slot_count + keeps_best;
+    return 1 + optimizer->slot_count + bp_early_stopping_keeps_best(early_stopping);
 }
 
 static size_t part_bytes(const bp_trainer *trainer)

@@ -6,17 +6,12 @@
 #include "schema/json/json_text.h"
 #include "schema/model/model_info.h"
 
-static double element(const void *shown, bp_dtype dtype, size_t index)
-{
-    return dtype == BP_FLOAT32 ? (double)((const float *)shown)[index]
-                               : ((const double *)shown)[index];
-}
-
 static json_t *row_json(const void *shown, bp_dtype dtype, size_t first, size_t width)
 {
     json_t *array = json_array();
     for (size_t index = 0; array && index < width; index++)
-        if (json_array_append_new(array, bp_json_real(element(shown, dtype, first + index))) != 0) {
+        if (json_array_append_new(array, bp_json_real(bp_dtype_get(dtype, shown, first + index))) !=
+            0) {
             json_decref(array);
             return NULL;
         }
@@ -27,7 +22,7 @@ static json_t *values_json(const bp_model_info *info, const void *shown, size_t 
 {
     json_t *array = json_array();
     for (size_t index = 0; array && index < info->target_width; index++) {
-        const double output = element(shown, info->dtype, first + index);
+        const double output = bp_dtype_get(info->dtype, shown, first + index);
         if (json_array_append_new(array, bp_json_real(bp_model_info_value(info, index, output))) !=
             0) {
             json_decref(array);
@@ -42,7 +37,8 @@ static json_t *label_json(const bp_model_info *info, const void *shown, size_t f
 {
     size_t best = 0;
     for (size_t index = 1; index < info->classes.count; index++)
-        if (element(shown, info->dtype, first + index) > element(shown, info->dtype, first + best))
+        if (bp_dtype_get(info->dtype, shown, first + index) >
+            bp_dtype_get(info->dtype, shown, first + best))
             best = index;
     return bp_label_json(&info->classes, best);
 }
@@ -52,14 +48,14 @@ static json_t *prediction_json(const bp_model_info *info, const void *shown, siz
     if (info->task == BP_TASK_CLASSIFICATION) {
         size_t first = row * info->classes.count;
         return json_pack("{s:o, s:o}", "label", label_json(info, shown, first),
-                         bp_loss_of(info->loss.member)->output_name,
+                         bp_shown_name(bp_loss_of(info->loss.member)->shown),
                          row_json(shown, info->dtype, first, info->classes.count));
     }
     size_t first = row * info->target_width;
     if (info->target_width == 1)
         return json_pack(
             "{s:o}", "value",
-            bp_json_real(bp_model_info_value(info, 0, element(shown, info->dtype, first))));
+            bp_json_real(bp_model_info_value(info, 0, bp_dtype_get(info->dtype, shown, first))));
     return json_pack("{s:o}", "value", values_json(info, shown, first));
 }
 
@@ -68,7 +64,7 @@ void bp_predict_check(bp_faults *faults, const bp_model_info *info, const void *
     const size_t width = info->classes.count;
     for (size_t row = 0; info->task == BP_TASK_CLASSIFICATION && row < count; row++)
         for (size_t index = row * width; index < (row + 1) * width; index++)
-            if (!isfinite(element(shown, info->dtype, index))) {
+            if (!isfinite(bp_dtype_get(info->dtype, shown, index))) {
                 char pointer[32];
                 snprintf(pointer, sizeof pointer, "/rows/%zu", row);
                 bp_faults_add(faults, BP_NOT_FINITE, pointer,

@@ -401,7 +401,7 @@ static void shows_what_a_prediction_is(void **state)
     batch made;
     make_batch(&made, BP_LOSS_softmax_cross_entropy, kernels, 10, 4);
     const bp_loss *cross_entropy = kernels->losses[BP_LOSS_softmax_cross_entropy];
-    assert_string_equal(cross_entropy->output_name, "probabilities");
+    assert_string_equal(bp_shown_name(cross_entropy->shown), "probabilities");
     assert_string_equal(cross_entropy->merges, "softmax");
     cross_entropy->output(made.output, made.gradient, ROWS, 10, NULL);
     double expected[ROWS * 10];
@@ -409,18 +409,19 @@ static void shows_what_a_prediction_is(void **state)
     assert_memory_equal(made.gradient, expected, sizeof expected);
 
     const bp_loss *squares = kernels->losses[BP_LOSS_mean_squared_error];
+    assert_string_equal(bp_shown_name(squares->shown), "value");
     assert_null(squares->merges);
     squares->output(made.output, made.gradient, ROWS, 10, NULL);
     assert_memory_equal(made.gradient, made.output, sizeof expected);
     squares->output(made.output, made.output, ROWS, 10, NULL);
 
     const bp_loss *hinge = kernels->losses[BP_LOSS_hinge];
-    assert_string_equal(hinge->output_name, "scores");
+    assert_string_equal(bp_shown_name(hinge->shown), "scores");
     hinge->output(made.output, made.gradient, ROWS, 10, NULL);
     assert_memory_equal(made.gradient, made.output, sizeof expected);
 
     const bp_loss *binary = kernels->losses[BP_LOSS_binary_cross_entropy];
-    assert_string_equal(binary->output_name, "probabilities");
+    assert_string_equal(bp_shown_name(binary->shown), "probabilities");
     assert_string_equal(binary->merges, "sigmoid");
     assert_int_equal(bp_loss_output_width(binary, 2), 1);
     assert_int_equal(bp_loss_shown_width(binary, 1), 2);

@@ -13,6 +13,7 @@
 #include "core/regularizer/regularizer.h"
 #include "core/schedule/schedule.h"
 #include "core/training/early_stopping.h"
+#include "schema/json/choice.h"
 #include "schema/json/json_text.h"
 
 static const bp_family *const families[] = {
@@ -24,11 +25,6 @@ static const bp_family *const families[] = {
 const bp_family *bp_catalog_family(size_t index)
 {
     return index < sizeof families / sizeof *families ? families[index] : NULL;
-}
-
-static bool add(json_t *object, const char *key, json_t *value)
-{
-    return json_object_set_new(object, key, value) == 0;
 }
 
 static const char *kind_name(bp_hyperparameter_kind kind)
@@ -46,21 +42,6 @@ static const char *kind_name(bp_hyperparameter_kind kind)
     return "";
 }
 
-static json_t *default_json(const bp_hyperparameter *parameter)
-{
-    switch (parameter->kind) {
-    case BP_REAL_PARAMETER:
-        return bp_json_real(parameter->default_value);
-    case BP_INTEGER_PARAMETER:
-        return json_integer((json_int_t)parameter->default_value);
-    case BP_BOOLEAN_PARAMETER:
-        return json_boolean(parameter->default_value != 0);
-    case BP_CHOICE_PARAMETER:
-        return json_string(parameter->choices[(size_t)parameter->default_value]);
-    }
-    return NULL;
-}
-
 static json_t *choices_json(const char *const *choices)
 {
     json_t *array = json_array();
@@ -76,11 +57,11 @@ static bool add_range(json_t *json, const bp_hyperparameter *parameter)
 {
     bool ok = true;
     if (isfinite(parameter->minimum))
-        ok = add(json, "minimum", bp_json_number(parameter->minimum)) &&
-             add(json, "exclusive_minimum", json_boolean(parameter->exclusive_minimum));
+        ok = bp_json_add(json, "minimum", bp_json_number(parameter->minimum)) &&
+             bp_json_add(json, "exclusive_minimum", json_boolean(parameter->exclusive_minimum));
     if (ok && isfinite(parameter->maximum))
-        ok = add(json, "maximum", bp_json_number(parameter->maximum)) &&
-             add(json, "exclusive_maximum", json_boolean(parameter->exclusive_maximum));
+        ok = bp_json_add(json, "maximum", bp_json_number(parameter->maximum)) &&
+             bp_json_add(json, "exclusive_maximum", json_boolean(parameter->exclusive_maximum));
     return ok;
 }
 
@@ -92,15 +73,13 @@ static json_t *hyperparameter_json(const bp_hyperparameter *parameter)
                   (int)parameter->required, "accepts_auto", (int)parameter->accepts_auto);
     bool ok = json != NULL;
     if (ok && !parameter->required)
-        ok = add(json, "default", default_json(parameter));
+        ok = bp_json_add(json, "default",
+                         bp_hyperparameter_json(parameter, parameter->default_value));
     if (ok && (parameter->kind == BP_REAL_PARAMETER || parameter->kind == BP_INTEGER_PARAMETER))
         ok = add_range(json, parameter);
     if (ok && parameter->kind == BP_CHOICE_PARAMETER)
-        ok = add(json, "choices", choices_json(parameter->choices));
-    if (ok)
-        return json;
-    json_decref(json);
-    return NULL;
+        ok = bp_json_add(json, "choices", choices_json(parameter->choices));
+    return bp_json_whole(json, ok);
 }
 
 static json_t *member_json(const bp_member *member)

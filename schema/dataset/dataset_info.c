@@ -11,13 +11,13 @@
 enum { SHOWN_LIMIT = 100 };
 
 static const char *const kind_names[] = {"table", NULL};
-static const char *const type_names[] = {"numeric", "boolean", "categorical", "tensor", NULL};
+const char *const bp_column_type_names[] = {"numeric", "boolean", "categorical", "tensor", NULL};
 static const char *const element_names[] = {"uint8",   "int8",    "int16",    "int32", "int64",
                                             "float32", "float64", "category", NULL};
 
 const char *bp_column_type_name(bp_column_type type)
 {
-    return type_names[type];
+    return bp_column_type_names[type];
 }
 
 size_t bp_dataset_info_column(const bp_dataset_info *info, const char *name)
@@ -48,45 +48,42 @@ static json_t *statistic_json(double value)
 }
 
 /* Adds members until one fails; json_object_set_new passes on a value that could not be made. */
-static bool add(json_t *object, const char *key, json_t *value)
-{
-    return json_object_set_new(object, key, value) == 0;
-}
-
 static bool add_type_members(json_t *json, const bp_column_info *column, bool full)
 {
     switch (column->type) {
     case BP_COLUMN_TENSOR:
-        return add(json, "shape", shape_json(column));
+        return bp_json_add(json, "shape", shape_json(column));
     case BP_COLUMN_CATEGORICAL:
-        return add(json, "categories",
-                   bp_texts_json(column->categories, shown(column->category_count, full)));
+        return bp_json_add(json, "categories",
+                           bp_texts_json(column->categories, shown(column->category_count, full)));
     case BP_COLUMN_NUMERIC:
     case BP_COLUMN_BOOLEAN:
         break;
     }
     return column->distinct_is_lower_bound ||
-           add(json, "values", bp_numbers_json(column->values, shown(column->value_count, full)));
+           bp_json_add(json, "values",
+                       bp_numbers_json(column->values, shown(column->value_count, full)));
 }
 
 static json_t *column_json(const bp_column_info *column, bool full)
 {
     json_t *json = json_object();
-    bool ok = json && add(json, "name", json_string(column->name)) &&
-              add(json, "type", json_string(type_names[column->type])) &&
-              add(json, "element", json_string(element_names[column->element])) &&
-              add(json, "rows", json_integer((json_int_t)column->row_count)) &&
-              add(json, "missing", json_integer((json_int_t)column->missing_count)) &&
-              add(json, "integral", json_boolean(column->integral));
+    bool ok = json && bp_json_add(json, "name", json_string(column->name)) &&
+              bp_json_add(json, "type", json_string(bp_column_type_names[column->type])) &&
+              bp_json_add(json, "element", json_string(element_names[column->element])) &&
+              bp_json_add(json, "rows", json_integer((json_int_t)column->row_count)) &&
+              bp_json_add(json, "missing", json_integer((json_int_t)column->missing_count)) &&
+              bp_json_add(json, "integral", json_boolean(column->integral));
     if (ok && column->type != BP_COLUMN_TENSOR)
-        ok = add(json, "distinct", json_integer((json_int_t)column->distinct_count)) &&
-             add(json, "distinct_is_lower_bound", json_boolean(column->distinct_is_lower_bound));
+        ok = bp_json_add(json, "distinct", json_integer((json_int_t)column->distinct_count)) &&
+             bp_json_add(json, "distinct_is_lower_bound",
+                         json_boolean(column->distinct_is_lower_bound));
     if (ok && column->type != BP_COLUMN_CATEGORICAL)
-        ok = add(json, "minimum", statistic_json(column->minimum)) &&
-             add(json, "maximum", statistic_json(column->maximum)) &&
-             add(json, "mean", statistic_json(column->mean));
+        ok = bp_json_add(json, "minimum", statistic_json(column->minimum)) &&
+             bp_json_add(json, "maximum", statistic_json(column->maximum)) &&
+             bp_json_add(json, "mean", statistic_json(column->mean));
     if (!ok || !add_type_members(json, column, full) ||
-        !add(json, "sha256", json_string(column->sha256))) {
+        !bp_json_add(json, "sha256", json_string(column->sha256))) {
         json_decref(json);
         return NULL;
     }
@@ -102,13 +99,13 @@ json_t *bp_dataset_info_json(const bp_dataset_info *info, bool full)
             return NULL;
         }
     json_t *json = json_object();
-    bool ok = add(json, "name", json_string(info->name)) &&
-              add(json, "kind", json_string(kind_names[info->kind])) &&
-              add(json, "version", json_integer((json_int_t)info->version)) &&
-              add(json, "sha256", json_string(info->sha256)) &&
-              add(json, "rows", json_integer((json_int_t)info->row_count)) &&
-              add(json, "equal_lengths", json_boolean(info->equal_lengths)) &&
-              add(json, "created", json_string(info->created));
+    bool ok = bp_json_add(json, "name", json_string(info->name)) &&
+              bp_json_add(json, "kind", json_string(kind_names[info->kind])) &&
+              bp_json_add(json, "version", json_integer((json_int_t)info->version)) &&
+              bp_json_add(json, "sha256", json_string(info->sha256)) &&
+              bp_json_add(json, "rows", json_integer((json_int_t)info->row_count)) &&
+              bp_json_add(json, "equal_lengths", json_boolean(info->equal_lengths)) &&
+              bp_json_add(json, "created", json_string(info->created));
     /* Takes columns in every case. */
     if (json_object_set_new(json, "columns", columns) != 0 || !ok) {
         json_decref(json);
@@ -138,7 +135,7 @@ static void read_shape(bp_stored *stored, bp_column_info *column, const json_t *
 static void read_column(bp_stored *stored, bp_column_info *column, const json_t *json)
 {
     column->name = bp_stored_text(stored, json, "name");
-    column->type = (bp_column_type)bp_stored_name(stored, type_names, json, "type");
+    column->type = (bp_column_type)bp_stored_name(stored, bp_column_type_names, json, "type");
     column->element = (bp_element)bp_stored_name(stored, element_names, json, "element");
     column->row_count = bp_stored_count(stored, json, "rows");
     column->missing_count = bp_stored_count(stored, json, "missing");

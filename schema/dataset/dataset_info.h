@@ -11,7 +11,7 @@
 
 enum { BP_SHA256_TEXT_SIZE = 65, BP_COLUMN_RANK_LIMIT = 8, BP_DISTINCT_LIMIT = 10000 };
 
-typedef enum bp_dataset_kind { BP_DATASET_TABLE } bp_dataset_kind; /* text, tagged: later issues */
+typedef enum bp_dataset_kind { BP_DATASET_TABLE } bp_dataset_kind;
 
 typedef enum bp_column_type {
     BP_COLUMN_NUMERIC,     /* one number a row */
@@ -57,16 +57,17 @@ typedef struct bp_dataset_info {
     char *name;
     bp_dataset_kind kind;
     uint64_t version; /* 1, 2, … */
-    char
-        sha256[BP_SHA256_TEXT_SIZE]; /* of the content; a job keeps the one it was submitted with */
-    bool equal_lengths;              /* all columns have row_count rows */
-    uint64_t row_count;              /* the shortest column's where they differ */
+    /* Of the content; a job keeps the one it was submitted with. */
+    char sha256[BP_SHA256_TEXT_SIZE];
+    bool equal_lengths; /* all columns have row_count rows */
+    uint64_t row_count; /* the shortest column's where they differ */
     size_t column_count;
     bp_column_info *columns; /* in file order */
     char created[32];        /* RFC 3339, UTC */
 } bp_dataset_info;
 
-/* "numeric", "boolean", "categorical", "tensor". */
+/* "numeric", "boolean", "categorical", "tensor": by bp_column_type, NULL-terminated. */
+extern const char *const bp_column_type_names[];
 const char *bp_column_type_name(bp_column_type type);
 
 /* Index of a column by name, or SIZE_MAX. */
@@ -75,6 +76,7 @@ size_t bp_dataset_info_column(const bp_dataset_info *info, const char *name);
 /* The public document (full false: without categories and values beyond 100 of each), or the stored
  * one (full true), from which bp_dataset_info_parse makes the same info again. NULL: no memory. */
 json_t *bp_dataset_info_json(const bp_dataset_info *info, bool full);
+/* BP_CORRUPT, BP_NO_MEMORY. */
 BP_CHECK_RESULT bp_status bp_dataset_info_parse(bp_dataset_info **out, const json_t *json,
                                                 bp_error *error);
 void bp_dataset_info_free(bp_dataset_info *info); /* accepts NULL */

@@ -5,12 +5,6 @@
 #include "schema/json/json_text.h"
 #include "schema/json/stored.h"
 
-/* Takes value in every case; a member that could not be made fails the whole. */
-static bool add(json_t *object, const char *key, json_t *value)
-{
-    return json_object_set_new(object, key, value) == 0;
-}
-
 static json_t *names_json(const bp_job_column *columns, size_t count)
 {
     json_t *array = json_array();
@@ -42,23 +36,20 @@ static json_t *data_json(const bp_job_work *work)
     const bp_data_draft *draft = &work->draft.data;
     json_t *data = json_object();
     bool several = json_is_array(draft->target.value);
-    bool ok = add(data, "dataset", json_string(spec->dataset));
-    ok &= add(data, "version", json_integer((json_int_t)work->training->version));
-    ok &= add(data, "sha256", json_string(spec->dataset_sha256));
-    ok &= add(data, "features", names_json(spec->features, spec->feature_count));
-    ok &= add(data, "target",
-              several ? names_json(spec->targets, spec->target_count)
-                      : json_string(spec->targets[0].name));
-    ok &= add(data, "exclude", given_or(draft->exclude.value, json_array));
-    ok &= add(data, "columns", given_or(draft->columns.value, json_object));
+    bool ok = bp_json_add(data, "dataset", json_string(spec->dataset));
+    ok &= bp_json_add(data, "version", json_integer((json_int_t)work->training->version));
+    ok &= bp_json_add(data, "sha256", json_string(spec->dataset_sha256));
+    ok &= bp_json_add(data, "features", names_json(spec->features, spec->feature_count));
+    ok &= bp_json_add(data, "target",
+                      several ? names_json(spec->targets, spec->target_count)
+                              : json_string(spec->targets[0].name));
+    ok &= bp_json_add(data, "exclude", given_or(draft->exclude.value, json_array));
+    ok &= bp_json_add(data, "columns", given_or(draft->columns.value, json_object));
     if (spec->validation.dataset || spec->validation.fraction > 0)
-        ok &= add(data, "validation", part_json(&spec->validation, work->validation));
+        ok &= bp_json_add(data, "validation", part_json(&spec->validation, work->validation));
     if (spec->test.dataset || spec->test.fraction > 0)
-        ok &= add(data, "test", part_json(&spec->test, work->test));
-    if (ok)
-        return data;
-    json_decref(data);
-    return NULL;
+        ok &= bp_json_add(data, "test", part_json(&spec->test, work->test));
+    return bp_json_whole(data, ok);
 }
 
 static json_t *network_json(const bp_job_spec *spec)
@@ -80,22 +71,20 @@ json_t *bp_layer_spec_json(const bp_layer_spec *spec)
     json_t *layer = bp_choice_json(&spec->layer, BP_CHOICE_OBJECT);
     bool ok = layer != NULL;
     if (ok && spec->activation.member)
-        ok = add(layer, "activation", bp_choice_json(&spec->activation, BP_CHOICE_WORD));
+        ok = bp_json_add(layer, "activation", bp_choice_json(&spec->activation, BP_CHOICE_WORD));
     if (ok && spec->initializer.member)
-        ok = add(layer, "init", bp_choice_json(&spec->initializer, BP_CHOICE_OBJECT));
+        ok = bp_json_add(layer, "init", bp_choice_json(&spec->initializer, BP_CHOICE_OBJECT));
     if (ok && spec->dropout.member)
-        ok = add(layer, "dropout", bp_styled_choice_json(&spec->dropout, &bp_dropout_style));
-    if (ok)
-        return layer;
-    json_decref(layer);
-    return NULL;
+        ok =
+            bp_json_add(layer, "dropout", bp_styled_choice_json(&spec->dropout, &bp_dropout_style));
+    return bp_json_whole(layer, ok);
 }
 
 static json_t *loss_json(const bp_job_work *work)
 {
     json_t *loss = bp_choice_json(&work->spec->training.network.loss, BP_CHOICE_OBJECT);
     const json_t *weights = work->draft.class_weights.value;
-    if (!weights || add(loss, "class_weights", json_deep_copy(weights)))
+    if (!weights || bp_json_add(loss, "class_weights", json_deep_copy(weights)))
         return loss;
     json_decref(loss);
     return NULL;
@@ -108,15 +97,12 @@ static json_t *preprocess_json(const bp_job_spec *spec)
                   bp_choice_json(&spec->scaling, BP_CHOICE_WORD), "whiten", (int)spec->whiten);
     bool ok = json != NULL;
     if (ok && spec->whiten)
-        ok = add(json, "epsilon", bp_json_real(spec->whiten_epsilon));
+        ok = bp_json_add(json, "epsilon", bp_json_real(spec->whiten_epsilon));
     if (ok)
-        ok = add(json, "missing", bp_choice_json(&spec->missing, BP_CHOICE_WORD));
+        ok = bp_json_add(json, "missing", bp_choice_json(&spec->missing, BP_CHOICE_WORD));
     if (ok && spec->task == BP_TASK_REGRESSION)
-        ok = add(json, "target", bp_choice_json(&spec->target_scaling, BP_CHOICE_WORD));
-    if (ok)
-        return json;
-    json_decref(json);
-    return NULL;
+        ok = bp_json_add(json, "target", bp_choice_json(&spec->target_scaling, BP_CHOICE_WORD));
+    return bp_json_whole(json, ok);
 }
 
 static json_t *regularization_json(const bp_training_spec *training)
@@ -124,12 +110,9 @@ static json_t *regularization_json(const bp_training_spec *training)
     json_t *json = json_object();
     bool ok = json != NULL;
     for (size_t index = 0; ok && index < training->regularizer_count; index++)
-        ok = add(json, training->regularizers[index].member->name,
-                 bp_json_real(training->regularizers[index].value[0]));
-    if (ok)
-        return json;
-    json_decref(json);
-    return NULL;
+        ok = bp_json_add(json, training->regularizers[index].member->name,
+                         bp_json_real(training->regularizers[index].value[0]));
+    return bp_json_whole(json, ok);
 }
 
 static json_t *training_json(const bp_job_spec *spec)
@@ -143,13 +126,11 @@ static json_t *training_json(const bp_job_spec *spec)
     const bp_choice_style style = {.family = &bp_stopping_family};
     bool ok = json != NULL;
     if (ok && training->clip_norm > 0)
-        ok = add(json, "clip_norm", bp_json_real(training->clip_norm));
+        ok = bp_json_add(json, "clip_norm", bp_json_real(training->clip_norm));
     if (ok && training->early_stopping.member)
-        ok = add(json, "early_stopping", bp_styled_choice_json(&training->early_stopping, &style));
-    if (ok)
-        return json;
-    json_decref(json);
-    return NULL;
+        ok = bp_json_add(json, "early_stopping",
+                         bp_styled_choice_json(&training->early_stopping, &style));
+    return bp_json_whole(json, ok);
 }
 
 json_t *bp_job_document(const bp_job_work *work)
@@ -157,26 +138,24 @@ json_t *bp_job_document(const bp_job_work *work)
     const bp_job_spec *spec = work->spec;
     const bp_training_spec *training = &spec->training;
     json_t *document = json_object();
-    bool ok = add(document, "name", json_string(spec->name));
-    ok &= add(document, "task", json_string(bp_task_names[spec->task]));
-    ok &= add(document, "priority", json_integer(spec->priority));
-    ok &= add(document, "data", data_json(work));
-    ok &= add(document, "preprocess", preprocess_json(spec));
-    ok &= add(document, "network", network_json(spec));
-    ok &= add(document, "loss", loss_json(work));
-    ok &= add(document, "optimizer", bp_choice_json(&training->optimizer, BP_CHOICE_OBJECT));
-    ok &= add(document, "schedule", bp_choice_json(&training->schedule, BP_CHOICE_OBJECT));
-    ok &= add(document, "regularization", regularization_json(training));
-    ok &= add(document, "training", training_json(spec));
-    ok &= add(document, "checkpoint", bp_job_checkpoint_json(&spec->checkpoint));
-    ok &= add(document, "metrics",
-              json_pack("{s:I}", "every_steps", (json_int_t)spec->metrics_every_steps));
+    bool ok = bp_json_add(document, "name", json_string(spec->name));
+    ok &= bp_json_add(document, "task", json_string(bp_task_names[spec->task]));
+    ok &= bp_json_add(document, "priority", json_integer(spec->priority));
+    ok &= bp_json_add(document, "data", data_json(work));
+    ok &= bp_json_add(document, "preprocess", preprocess_json(spec));
+    ok &= bp_json_add(document, "network", network_json(spec));
+    ok &= bp_json_add(document, "loss", loss_json(work));
+    ok &=
+        bp_json_add(document, "optimizer", bp_choice_json(&training->optimizer, BP_CHOICE_OBJECT));
+    ok &= bp_json_add(document, "schedule", bp_choice_json(&training->schedule, BP_CHOICE_OBJECT));
+    ok &= bp_json_add(document, "regularization", regularization_json(training));
+    ok &= bp_json_add(document, "training", training_json(spec));
+    ok &= bp_json_add(document, "checkpoint", bp_job_checkpoint_json(&spec->checkpoint));
+    ok &= bp_json_add(document, "metrics",
+                      json_pack("{s:I}", "every_steps", (json_int_t)spec->metrics_every_steps));
     if (spec->initial_model || spec->initial_job)
-        ok &= add(document, "initial", bp_job_initial_json(spec));
-    if (ok)
-        return document;
-    json_decref(document);
-    return NULL;
+        ok &= bp_json_add(document, "initial", bp_job_initial_json(spec));
+    return bp_json_whole(document, ok);
 }
 
 /* ---- validate_only ---- */
@@ -218,31 +197,26 @@ json_t *bp_layer_shapes_json(const bp_layer_spec *layers, size_t layer_count, si
              json_array_append_new(array, shape_json(&layers[index], &shape)) == 0;
         input_width = ok ? shape.output_width : 0;
     }
-    if (ok)
-        return array;
-    json_decref(array);
-    return NULL;
+    return bp_json_whole(array, ok);
 }
 
 json_t *bp_job_validation_json(const bp_job_spec *spec, json_t *resolved, json_t *warnings,
                                const bp_job_size *size)
 {
     json_t *json = json_object();
-    bool ok = add(json, "specification", json_incref(resolved));
-    ok &= add(json, "layers",
-              bp_layer_shapes_json(spec->layers, spec->layer_count, spec->input_width));
-    ok &= add(json, "parameters", json_integer((json_int_t)size->network.parameter_count));
-    ok &= add(json, "memory",
-              json_pack("{s:I, s:I, s:I}", "training_bytes", (json_int_t)size->training_bytes,
-                        "data_bytes", (json_int_t)size->data_bytes, "total_bytes",
-                        (json_int_t)size->total_bytes));
+    bool ok = bp_json_add(json, "specification", json_incref(resolved));
+    ok &= bp_json_add(json, "layers",
+                      bp_layer_shapes_json(spec->layers, spec->layer_count, spec->input_width));
+    ok &= bp_json_add(json, "parameters", json_integer((json_int_t)size->network.parameter_count));
     ok &=
-        add(json, "rows",
-            json_pack("{s:I, s:I, s:I}", "training", (json_int_t)size->training_rows, "validation",
-                      (json_int_t)size->validation_rows, "test", (json_int_t)size->test_rows));
-    ok &= add(json, "warnings", json_incref(warnings));
-    if (ok)
-        return json;
-    json_decref(json);
-    return NULL;
+        bp_json_add(json, "memory",
+                    json_pack("{s:I, s:I, s:I}", "training_bytes", (json_int_t)size->training_bytes,
+                              "data_bytes", (json_int_t)size->data_bytes, "total_bytes",
+                              (json_int_t)size->total_bytes));
+    ok &= bp_json_add(json, "rows",
+                      json_pack("{s:I, s:I, s:I}", "training", (json_int_t)size->training_rows,
+                                "validation", (json_int_t)size->validation_rows, "test",
+                                (json_int_t)size->test_rows));
+    ok &= bp_json_add(json, "warnings", json_incref(warnings));
+    return bp_json_whole(json, ok);
 }

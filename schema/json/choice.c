@@ -182,7 +182,7 @@ void bp_read_choice(bp_reader *reader, const bp_place *place, const json_t *valu
     bp_choice_read(reader, place, value, out, detail, NULL, 0, NULL);
 }
 
-static json_t *hyperparameter_json(const bp_hyperparameter *parameter, double value)
+json_t *bp_hyperparameter_json(const bp_hyperparameter *parameter, double value)
 {
     if (isnan(value))
         return json_string("auto");
@@ -207,7 +207,7 @@ static json_t *choice_json(const bp_choice *choice, const char *tag)
     for (size_t index = 0; json && index < member->parameter_count; index++)
         if (json_object_set_new(
                 json, member->parameters[index].name,
-                hyperparameter_json(&member->parameters[index], choice->value[index])) != 0) {
+                bp_hyperparameter_json(&member->parameters[index], choice->value[index])) != 0) {
             json_decref(json);
             return NULL;
         }

@@ -13,9 +13,9 @@ typedef enum bp_choice_form {
 } bp_choice_form;
 
 /* Reads a choice; a hyperparameter that is "auto" is NaN in it, one that may be "auto" and is at fault is
- * below its minimum. Fields of `extra` may stand beside the
- * hyperparameters (a layer's activation) and are read into extra_base. out->member stays NULL
- * where the member is not known; then only the unknown name is a fault. */
+ * below its minimum. Fields of `extra` may stand beside the hyperparameters (a layer's activation) and
+ * are read into extra_base. out->member stays NULL where the member is not known; then only the unknown
+ * name is a fault. */
 void bp_choice_read(bp_reader *reader, const bp_place *place, const json_t *value, bp_choice *out,
                     const bp_family *family, const bp_field *extra, size_t extra_count,
                     void *extra_base);
@@ -38,6 +38,9 @@ void bp_read_styled_choice(bp_reader *reader, const bp_place *place, const json_
 /* For bp_field.read: out is the double of a hyperparameter, detail its record. */
 void bp_read_hyperparameter(bp_reader *reader, const bp_place *place, const json_t *value,
                             void *out, const void *detail);
+
+/* A hyperparameter's value as bp_read_hyperparameter reads it; NaN: "auto". NULL: no memory. */
+json_t *bp_hyperparameter_json(const bp_hyperparameter *parameter, double value);
 
 /* The same choice as a document that reads back to it. NULL: no memory. */
 json_t *bp_choice_json(const bp_choice *choice, bp_choice_form form);

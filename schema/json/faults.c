@@ -1,11 +1,10 @@
 #include "schema/json/faults.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Takes ownership of detail, which may be NULL: no memory. */
+/* Takes ownership of detail; it and pointer may be NULL: no memory. */
 static void keep(bp_faults *faults, bp_status status, const char *pointer, char *detail)
 {
     if (faults->count == BP_FAULT_LIMIT) {
@@ -13,7 +12,7 @@ static void keep(bp_faults *faults, bp_status status, const char *pointer, char 
         free(detail);
         return;
     }
-    char *place = strdup(pointer);
+    char *place = pointer ? strdup(pointer) : NULL;
     if (!faults->items)
         faults->items = calloc(BP_FAULT_LIMIT, sizeof *faults->items);
     if (!detail || !place || !faults->items) {
@@ -29,12 +28,18 @@ static void keep(bp_faults *faults, bp_status status, const char *pointer, char 
 void bp_faults_add(bp_faults *faults, bp_status status, const char *pointer, const char *format,
                    ...)
 {
-    char *detail = NULL;
     va_list arguments;
     va_start(arguments, format);
+    bp_faults_add_list(faults, status, pointer, format, arguments);
+    va_end(arguments);
+}
+
+void bp_faults_add_list(bp_faults *faults, bp_status status, const char *pointer,
+                        const char *format, va_list arguments)
+{
+    char *detail = NULL;
     if (vasprintf(&detail, format, arguments) < 0)
         detail = NULL;
-    va_end(arguments);
     keep(faults, status, pointer, detail);
 }
 

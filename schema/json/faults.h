@@ -3,6 +3,7 @@
 #ifndef BP_SCHEMA_JSON_FAULTS_H
 #define BP_SCHEMA_JSON_FAULTS_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -11,8 +12,8 @@
 enum { BP_FAULT_LIMIT = 100 }; /* further faults are counted, not kept */
 
 typedef struct bp_fault {
-    bp_status
-        status; /* what kind: BP_INVALID, BP_UNKNOWN_NAME, BP_TOO_LARGE, BP_NOT_FOUND, BP_CONFLICT */
+    /* What kind: BP_INVALID, BP_UNKNOWN_NAME, BP_TOO_LARGE, BP_NOT_FOUND, BP_CONFLICT. */
+    bp_status status;
     char *pointer; /* JSON Pointer (RFC 6901) into the document, "" for all of it */
     char *detail;  /* a sentence that names the allowed values */
 } bp_fault;
@@ -25,6 +26,10 @@ typedef struct bp_faults {
 
 void bp_faults_add(bp_faults *faults, bp_status status, const char *pointer, const char *format,
                    ...) __attribute__((format(printf, 4, 5)));
+/* pointer NULL: there was no memory for it. */
+void bp_faults_add_list(bp_faults *faults, bp_status status, const char *pointer,
+                        const char *format, va_list arguments)
+    __attribute__((format(printf, 4, 0)));
 /* Adds an error of core; its `where` is the pointer. */
 void bp_faults_add_error(bp_faults *faults, const bp_error *error);
 /* Whether a fault is kept for exactly this place. */

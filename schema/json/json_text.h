@@ -34,6 +34,21 @@ bool bp_json_read_count(uint64_t *out, const json_t *value);
 /* "an object", "a string", "a whole number", … for messages. */
 const char *bp_json_kind(const json_t *value);
 
+/* Sets a member and takes value in every case: NULL, for what could not be made, fails the whole. */
+static inline bool bp_json_add(json_t *object, const char *key, json_t *value)
+{
+    return json_object_set_new(object, key, value) == 0;
+}
+
+/* json where ok; else NULL, and json is gone. */
+static inline json_t *bp_json_whole(json_t *json, bool ok)
+{
+    if (ok)
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
 /* Jansson's iterators and packers want non-const pointers even where they only read. */
 static inline json_t *bp_json_mutable(const json_t *value)
 {

@@ -59,18 +59,11 @@ char *bp_place_pointer(const bp_place *place)
 void bp_reader_fault(bp_reader *reader, const bp_place *place, bp_status status, const char *format,
                      ...)
 {
-    char *detail = NULL;
+    char *pointer = bp_place_pointer(place);
     va_list arguments;
     va_start(arguments, format);
-    if (vasprintf(&detail, format, arguments) < 0)
-        detail = NULL;
+    bp_faults_add_list(reader->faults, status, pointer, format, arguments);
     va_end(arguments);
-    char *pointer = bp_place_pointer(place);
-    if (detail && pointer)
-        bp_faults_add(reader->faults, status, pointer, "%s", detail);
-    else
-        reader->faults->out_of_memory = true;
-    free(detail);
     free(pointer);
 }
 

@@ -14,8 +14,8 @@
 
 /* Where in the document: a chain that lives on the stack and is written out only for a fault. */
 typedef struct bp_place {
-    const struct bp_place
-        *parent;      /* NULL: the document itself, whose name and index do not count */
+    /* NULL: the document itself, whose name and index do not count. */
+    const struct bp_place *parent;
     const char *name; /* member of an object, or NULL: */
     size_t index;     /* element of an array */
 } bp_place;
@@ -25,7 +25,7 @@ bp_place bp_place_element(const bp_place *parent, size_t index);
 /* RFC 6901, with its escapes. free() it. NULL: no memory. */
 char *bp_place_pointer(const bp_place *place);
 
-/* What a reading pass carries. `root` is the place of the outermost document. */
+/* What a reading pass carries. */
 typedef struct bp_reader {
     bp_faults *faults;
 } bp_reader;

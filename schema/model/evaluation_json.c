@@ -3,23 +3,9 @@
 #include "schema/job/labels.h"
 #include "schema/json/json_text.h"
 
-static bool add(json_t *object, const char *key, json_t *value)
-{
-    return json_object_set_new(object, key, value) == 0;
-}
-
 static bool add_real(json_t *object, const char *key, double value)
 {
-    return add(object, key, bp_json_real(value));
-}
-
-/* object where ok, else NULL and object is gone. */
-static json_t *whole(json_t *object, bool ok)
-{
-    if (ok)
-        return object;
-    json_decref(object);
-    return NULL;
+    return bp_json_add(object, key, bp_json_real(value));
 }
 
 static bool add_average(json_t *object, const bp_class_average *average)
@@ -33,13 +19,13 @@ static json_t *class_json(const bp_evaluation_report *report, const bp_labels *c
 {
     const bp_class_report *own = &report->classes[index];
     json_t *json = json_object();
-    bool ok = add(json, "label", bp_label_json(classes, index)) &&
+    bool ok = bp_json_add(json, "label", bp_label_json(classes, index)) &&
               add_real(json, "precision", own->precision) &&
               add_real(json, "recall", own->recall) && add_real(json, "f1", own->f1) &&
-              add(json, "support", json_integer((json_int_t)own->support));
+              bp_json_add(json, "support", json_integer((json_int_t)own->support));
     if (!report->too_many_outputs)
         ok = ok && add_real(json, "roc_auc", own->roc_auc);
-    return whole(json, ok);
+    return bp_json_whole(json, ok);
 }
 
 static json_t *per_class_json(const bp_evaluation_report *report, const bp_labels *classes)
@@ -48,7 +34,7 @@ static json_t *per_class_json(const bp_evaluation_report *report, const bp_label
     bool ok = array != NULL;
     for (size_t index = 0; ok && index < report->width; index++)
         ok = json_array_append_new(array, class_json(report, classes, index)) == 0;
-    return whole(array, ok);
+    return bp_json_whole(array, ok);
 }
 
 static json_t *averages_json(const bp_evaluation_report *report)
@@ -60,9 +46,9 @@ static json_t *averages_json(const bp_evaluation_report *report)
     for (size_t index = 0; ok && index < 3; index++) {
         json_t *average = json_object();
         ok = add_average(average, averages[index]);
-        ok = add(json, names[index], average) && ok;
+        ok = bp_json_add(json, names[index], average) && ok;
     }
-    return whole(json, ok);
+    return bp_json_whole(json, ok);
 }
 
 static json_t *confusion_json(const bp_evaluation_report *report)
@@ -78,7 +64,7 @@ static json_t *confusion_json(const bp_evaluation_report *report)
                  0;
         ok = json_array_append_new(rows, row) == 0 && ok;
     }
-    return whole(rows, ok);
+    return bp_json_whole(rows, ok);
 }
 
 static bool add_omitted(json_t *json, const bp_evaluation_report *report)
@@ -86,13 +72,13 @@ static bool add_omitted(json_t *json, const bp_evaluation_report *report)
     if (!report->too_many_outputs && !report->too_many_classes)
         return true;
     json_t *omitted = json_object();
-    bool ok = add(json, "omitted", omitted); /* json keeps it, or it is gone */
+    bool ok = bp_json_add(json, "omitted", omitted); /* json keeps it, or it is gone */
     if (ok && report->too_many_outputs)
-        ok = add(omitted, "roc_auc",
-                 json_sprintf("rows times classes are more than %d", BP_RANKED_LIMIT));
+        ok = bp_json_add(omitted, "roc_auc",
+                         json_sprintf("rows times classes are more than %d", BP_RANKED_LIMIT));
     if (ok && report->too_many_classes)
-        ok = add(omitted, "confusion_matrix",
-                 json_sprintf("there are more than %d classes", BP_CONFUSION_CLASS_LIMIT));
+        ok = bp_json_add(omitted, "confusion_matrix",
+                         json_sprintf("there are more than %d classes", BP_CONFUSION_CLASS_LIMIT));
     return ok;
 }
 
@@ -107,12 +93,12 @@ static json_t *classes_json(const bp_evaluation_report *report, const bp_labels 
     if (!report->too_many_outputs)
         ok = ok && add_real(json, "roc_auc", report->roc_auc);
     ok = ok && add_average(json, &report->macro) &&
-         add(json, "rows", json_integer((json_int_t)report->rows)) &&
-         add(json, "per_class", per_class_json(report, classes)) &&
-         add(json, "averages", averages_json(report));
+         bp_json_add(json, "rows", json_integer((json_int_t)report->rows)) &&
+         bp_json_add(json, "per_class", per_class_json(report, classes)) &&
+         bp_json_add(json, "averages", averages_json(report));
     if (report->confusion)
-        ok = ok && add(json, "confusion_matrix", confusion_json(report));
-    return whole(json, ok && add_omitted(json, report));
+        ok = ok && bp_json_add(json, "confusion_matrix", confusion_json(report));
+    return bp_json_whole(json, ok && add_omitted(json, report));
 }
 
 static bool add_values(json_t *json, const bp_value_report *values)
@@ -130,13 +116,13 @@ static json_t *per_target_json(const bp_evaluation_report *report, const bp_job_
     for (size_t target = 0; ok && target < target_count; target++)
         for (size_t element = 0; ok && element < targets[target].width; element++) {
             json_t *json = json_object();
-            ok = add(json, "target", json_string(targets[target].name));
+            ok = bp_json_add(json, "target", json_string(targets[target].name));
             if (targets[target].width > 1)
-                ok = ok && add(json, "element", json_integer((json_int_t)element));
+                ok = ok && bp_json_add(json, "element", json_integer((json_int_t)element));
             ok = ok && add_values(json, &report->targets[index++]);
             ok = json_array_append_new(array, json) == 0 && ok;
         }
-    return whole(array, ok);
+    return bp_json_whole(array, ok);
 }
 
 json_t *bp_evaluation_json(const bp_evaluation_report *report, const bp_labels *classes,
@@ -146,7 +132,7 @@ json_t *bp_evaluation_json(const bp_evaluation_report *report, const bp_labels *
         return classes_json(report, classes);
     json_t *json = json_object();
     const bool ok = add_real(json, "loss", report->loss) && add_values(json, &report->values) &&
-                    add(json, "rows", json_integer((json_int_t)report->rows)) &&
-                    add(json, "per_target", per_target_json(report, targets, target_count));
-    return whole(json, ok);
+                    bp_json_add(json, "rows", json_integer((json_int_t)report->rows)) &&
+                    bp_json_add(json, "per_target", per_target_json(report, targets, target_count));
+    return bp_json_whole(json, ok);
 }

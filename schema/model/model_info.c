@@ -169,12 +169,6 @@ double bp_model_info_value(const bp_model_info *info, size_t index, double outpu
 
 /* ---- the document ---- */
 
-/* Takes value in every case; a member that could not be made fails the whole. */
-static bool add(json_t *object, const char *key, json_t *value)
-{
-    return json_object_set_new(object, key, value) == 0;
-}
-
 static json_t *shape_json(const bp_job_column *column)
 {
     double shape[BP_COLUMN_RANK_LIMIT];
@@ -190,17 +184,15 @@ static json_t *feature_json(const bp_job_column *column, const bp_labels *catego
         json_pack("{s:s, s:s}", "name", column->name, "type", bp_column_type_name(column->type));
     bool ok = json != NULL;
     if (column->type == BP_COLUMN_TENSOR)
-        ok = ok && add(json, "shape", shape_json(column));
+        ok = ok && bp_json_add(json, "shape", shape_json(column));
     if (column->type == BP_COLUMN_CATEGORICAL)
-        ok = ok && add(json, "categories",
-                       full ? bp_labels_stored_json(categories) : bp_labels_json(categories));
+        ok = ok &&
+             bp_json_add(json, "categories",
+                         full ? bp_labels_stored_json(categories) : bp_labels_json(categories));
     if (full)
-        ok = ok && add(json, "index", json_integer((json_int_t)column->index)) &&
-             add(json, "width", json_integer((json_int_t)column->width));
-    if (ok)
-        return json;
-    json_decref(json);
-    return NULL;
+        ok = ok && bp_json_add(json, "index", json_integer((json_int_t)column->index)) &&
+             bp_json_add(json, "width", json_integer((json_int_t)column->width));
+    return bp_json_whole(json, ok);
 }
 
 static json_t *features_json(const bp_model_info *info, bool full)
@@ -236,16 +228,15 @@ static json_t *preparation_json(const bp_model_info *info)
                              bp_numbers_json(preparation->scale, width));
     bool ok = json != NULL;
     if (preparation->whitening)
-        ok = ok &&
-             add(json, "whitening", bp_packed_numbers_json(preparation->whitening, width * width));
+        ok = ok && bp_json_add(json, "whitening",
+                               bp_packed_numbers_json(preparation->whitening, width * width));
     if (target->column_count > 0)
         ok = ok &&
-             add(json, "target_offset", bp_numbers_json(target->offset, target->numeric_width)) &&
-             add(json, "target_scale", bp_numbers_json(target->scale, target->numeric_width));
-    if (ok)
-        return json;
-    json_decref(json);
-    return NULL;
+             bp_json_add(json, "target_offset",
+                         bp_numbers_json(target->offset, target->numeric_width)) &&
+             bp_json_add(json, "target_scale",
+                         bp_numbers_json(target->scale, target->numeric_width));
+    return bp_json_whole(json, ok);
 }
 
 static json_t *preprocess_json(const bp_model_info *info)
@@ -255,45 +246,42 @@ static json_t *preprocess_json(const bp_model_info *info)
                   bp_choice_json(&info->scaling, BP_CHOICE_WORD), "whiten", (int)info->whiten);
     bool ok = json != NULL;
     if (info->whiten)
-        ok = ok && add(json, "epsilon", bp_json_real(info->whiten_epsilon));
-    ok = ok && add(json, "missing", bp_choice_json(&info->missing, BP_CHOICE_WORD));
+        ok = ok && bp_json_add(json, "epsilon", bp_json_real(info->whiten_epsilon));
+    ok = ok && bp_json_add(json, "missing", bp_choice_json(&info->missing, BP_CHOICE_WORD));
     if (info->task != BP_TASK_CLASSIFICATION)
-        ok = ok && add(json, "target", bp_choice_json(&info->target_scaling, BP_CHOICE_WORD));
-    if (ok)
-        return json;
-    json_decref(json);
-    return NULL;
+        ok = ok &&
+             bp_json_add(json, "target", bp_choice_json(&info->target_scaling, BP_CHOICE_WORD));
+    return bp_json_whole(json, ok);
 }
 
 json_t *bp_model_info_json(const bp_model_info *info, bool full)
 {
     json_t *json = json_object();
-    bool ok = add(json, "name", json_string(info->name));
-    ok &= add(json, "version", json_integer((json_int_t)info->version));
-    ok &= add(json, "job", json_integer(info->job));
-    ok &= add(json, "task", json_string(bp_task_names[info->task]));
-    ok &= add(json, "dataset",
-              json_pack("{s:s, s:s}", "name", info->dataset, "sha256", info->dataset_sha256));
-    ok &= add(json, "features", features_json(info, full));
-    ok &= add(json, "targets", bp_texts_json(info->target_names, info->target_count));
+    bool ok = bp_json_add(json, "name", json_string(info->name));
+    ok &= bp_json_add(json, "version", json_integer((json_int_t)info->version));
+    ok &= bp_json_add(json, "job", json_integer(info->job));
+    ok &= bp_json_add(json, "task", json_string(bp_task_names[info->task]));
+    ok &=
+        bp_json_add(json, "dataset",
+                    json_pack("{s:s, s:s}", "name", info->dataset, "sha256", info->dataset_sha256));
+    ok &= bp_json_add(json, "features", features_json(info, full));
+    ok &= bp_json_add(json, "targets", bp_texts_json(info->target_names, info->target_count));
     if (info->task == BP_TASK_CLASSIFICATION)
-        ok &= add(json, "classes",
-                  full ? bp_labels_stored_json(&info->classes) : bp_labels_json(&info->classes));
+        ok &= bp_json_add(json, "classes",
+                          full ? bp_labels_stored_json(&info->classes)
+                               : bp_labels_json(&info->classes));
     if (full)
-        ok &= add(json, "target_width", json_integer((json_int_t)info->target_width));
-    ok &= add(json, "preprocess", preprocess_json(info));
+        ok &= bp_json_add(json, "target_width", json_integer((json_int_t)info->target_width));
+    ok &= bp_json_add(json, "preprocess", preprocess_json(info));
     if (full)
-        ok &= add(json, "preparation", preparation_json(info));
-    ok &= add(json, "dtype", json_string(bp_dtype_name(info->dtype)));
-    ok &= add(json, "layers", layers_json(info));
-    ok &= add(json, "loss", bp_choice_json(&info->loss, BP_CHOICE_OBJECT));
-    ok &= add(json, "parameters", json_integer((json_int_t)info->parameter_count));
-    ok &= add(json, "metrics", info->metrics ? json_deep_copy(info->metrics) : json_null());
+        ok &= bp_json_add(json, "preparation", preparation_json(info));
+    ok &= bp_json_add(json, "dtype", json_string(bp_dtype_name(info->dtype)));
+    ok &= bp_json_add(json, "layers", layers_json(info));
+    ok &= bp_json_add(json, "loss", bp_choice_json(&info->loss, BP_CHOICE_OBJECT));
+    ok &= bp_json_add(json, "parameters", json_integer((json_int_t)info->parameter_count));
+    ok &= bp_json_add(json, "metrics", info->metrics ? json_deep_copy(info->metrics) : json_null());
     if (info->initial)
-        ok &= add(json, "initial", json_deep_copy(info->initial));
-    ok &= add(json, "created", json_string(info->created));
-    if (ok)
-        return json;
-    json_decref(json);
-    return NULL;
+        ok &= bp_json_add(json, "initial", json_deep_copy(info->initial));
+    ok &= bp_json_add(json, "created", json_string(info->created));
+    return bp_json_whole(json, ok);
 }

@@ -24,8 +24,8 @@ typedef struct bp_model_info {
     double whiten_epsilon;
     bp_choice scaling, missing, target_scaling;
     bp_preparation preparation; /* fitted */
-    bp_preparation
-        target_preparation; /* fitted, of the targets as one column; column_count 0: none */
+    /* Fitted, of the targets as one column; column_count 0: none. */
+    bp_preparation target_preparation;
     bp_dtype dtype;
     size_t layer_count;
     bp_layer_spec *layers;
@@ -41,11 +41,12 @@ BP_CHECK_RESULT bp_status bp_model_info_create(bp_model_info **out, const bp_job
                                                const bp_preparation *preparation,
                                                const bp_preparation *target, bp_error *error);
 /* full: the stored document, exact (float64 numbers round-trip); else the public one, without the
- * preparation's arrays. */
+ * preparation's arrays. NULL: no memory. */
 json_t *bp_model_info_json(const bp_model_info *info, bool full);
+/* Reads the stored document back. BP_CORRUPT, BP_NO_MEMORY. */
 BP_CHECK_RESULT bp_status bp_model_info_parse(bp_model_info **out, const json_t *json,
                                               bp_error *error);
-void bp_model_info_free(bp_model_info *info);
+void bp_model_info_free(bp_model_info *info); /* accepts NULL */
 
 /* The network for predictions in chunks of `rows`; spec->layers is borrowed from info. */
 void bp_model_info_network(bp_network_spec *out, const bp_model_info *info, bp_isa isa,
@@ -66,8 +67,9 @@ BP_CHECK_RESULT bp_status bp_predict_rows_parse(double **out_raw, size_t *out_co
 void bp_predict_check(bp_faults *faults, const bp_model_info *info, const void *shown,
                       size_t count);
 
-/* The answer: {"model", "version" (both null of a checkpoint, which adds "job" and "checkpoint"), "classes"?, "predictions": [{"label", "probabilities"} or
- * {"value"}]}, values in their own units. shown: (count, output width) of info->dtype. NULL: no memory. */
+/* The answer: {"model", "version" (both null of a checkpoint, which adds "job" and "checkpoint"),
+ * "classes"?, "predictions": [{"label", "probabilities" or "scores"} or {"value"}]}, values in their own
+ * units. shown: (count, output width) of info->dtype. NULL: no memory. */
 json_t *bp_predict_answer_json(const bp_model_info *info, const void *shown, size_t count);
 
 /* Adds to each of its predictions what sampled networks say: "mean" and "std" of what it shows (values in

@@ -15,13 +15,11 @@
 #include "schema/json/packed_numbers.h"
 #include "schema/model/model_info.h"
 
-static const char *const column_types[] = {"numeric", "boolean", "categorical", "tensor", NULL};
-
 static void read_feature(bp_stored *stored, bp_job_column *column, bp_labels *categories,
                          const json_t *json)
 {
     column->name = bp_stored_text(stored, json, "name");
-    column->type = (bp_column_type)bp_stored_name(stored, column_types, json, "type");
+    column->type = (bp_column_type)bp_stored_name(stored, bp_column_type_names, json, "type");
     column->index = (size_t)bp_stored_count(stored, json, "index");
     column->width = (size_t)bp_stored_count(stored, json, "width");
     if (column->type == BP_COLUMN_CATEGORICAL) {

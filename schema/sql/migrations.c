@@ -1,11 +1,20 @@
 #include "schema/sql/migrations.h"
 
-#include "schema/embedded.h"
+/* A file of this folder and a row here make a migration. */
+#define BP_MIGRATION_LIST(X)                                                                       \
+    X(1, 0001_initial)                                                                             \
+    X(2, 0002_metric_sets)                                                                         \
+    X(3, 0003_gradient_check)                                                                      \
+    X(4, 0004_life_cycle)
+
+/* What embed.cmake makes of the files. */
+#define BP_MIGRATION_BYTES(version, file) extern const unsigned char bp_embedded_##file[];
+BP_MIGRATION_LIST(BP_MIGRATION_BYTES)
+#undef BP_MIGRATION_BYTES
 
 const bp_migration bp_migrations[] = {
-    {1, "0001_initial", (const char *)bp_embedded_0001_initial},
-    {2, "0002_metric_sets", (const char *)bp_embedded_0002_metric_sets},
-    {3, "0003_gradient_check", (const char *)bp_embedded_0003_gradient_check},
-    {4, "0004_life_cycle", (const char *)bp_embedded_0004_life_cycle},
+#define BP_MIGRATION_ROW(version, file) {version, #file, (const char *)bp_embedded_##file},
+    BP_MIGRATION_LIST(BP_MIGRATION_ROW)
+#undef BP_MIGRATION_ROW
 };
 const size_t bp_migration_count = sizeof bp_migrations / sizeof *bp_migrations;

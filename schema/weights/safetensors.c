@@ -102,8 +102,5 @@ json_t *bp_model_metadata_json(const bp_model_info *info)
          add_text(metadata, "preparation", json_incref(json_object_get(document, "preparation")));
     json_decref(document);
     json_decref(public_document);
-    if (ok)
-        return metadata;
-    json_decref(metadata);
-    return NULL;
+    return bp_json_whole(metadata, ok);
 }

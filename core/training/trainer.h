@@ -85,11 +85,12 @@ BP_CHECK_RESULT bp_status bp_trainer_measure(size_t *out_bytes, bp_network_size 
                                              const bp_training_spec *spec, size_t row_count,
                                              bp_error *error);
 
-/* Plans, allocates and initialises. examples is borrowed. parallel may be NULL, is copied. */
+/* Plans, allocates and initialises. examples is borrowed. parallel may be NULL, is copied. Errors as
+ * bp_trainer_measure and bp_network_create; BP_TOO_LARGE where steps cannot be counted. */
 BP_CHECK_RESULT bp_status bp_trainer_create(bp_trainer **out, const bp_training_spec *spec,
                                             const bp_examples *examples,
                                             const bp_parallel *parallel, bp_error *error);
-void bp_trainer_free(bp_trainer *trainer);
+void bp_trainer_free(bp_trainer *trainer); /* accepts NULL */
 
 bp_position bp_trainer_position(const bp_trainer *trainer);
 bool bp_trainer_finished(const bp_trainer *trainer);

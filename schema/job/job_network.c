@@ -153,16 +153,6 @@ static void take_layers(bp_job_work *work)
     }
 }
 
-/* A fault at a hyperparameter or field of a layer. */
-static void layer_fault(bp_job_work *work, size_t index, const char *field, const char *detail)
-{
-    const bp_place root = {0}, network = bp_place_member(&root, "network");
-    const bp_place layers = bp_place_member(&network, "layers");
-    const bp_place layer = bp_place_element(&layers, index);
-    const bp_place place = bp_place_member(&layer, field);
-    bp_reader_fault(&work->reader, &place, BP_INVALID, "%s", detail);
-}
-
 static void choose_loss(bp_job_work *work)
 {
     const bool classes = work->spec->task == BP_TASK_CLASSIFICATION;
@@ -194,22 +184,22 @@ static void check_output_width(bp_job_work *work, bp_layer_spec *last)
     if (*units == width || is_binary_of_others(spec) /* a fault of the loss */ ||
         *units < last->layer.member->parameters[parameter].minimum)
         return; /* right, or at fault already */
-    const bp_place root = {0}, network = bp_place_member(&root, "network");
-    const bp_place layers = bp_place_member(&network, "layers");
-    const bp_place layer = bp_place_element(&layers, spec->layer_count - 1);
-    const bp_place place = bp_place_member(&layer, last->layer.member->parameters[parameter].name);
+    const char *field = last->layer.member->parameters[parameter].name;
+    const size_t index = spec->layer_count - 1;
     bool classes = spec->task == BP_TASK_CLASSIFICATION;
     if (loss->binary)
-        bp_reader_fault(&work->reader, &place, BP_INVALID,
-                        "under %s the last layer must have one unit, got %.17g; \"auto\" takes the "
-                        "right number",
-                        loss->member.name, *units);
+        bp_job_layer_fault(
+            work, BP_INVALID, index, field,
+            "under %s the last layer must have one unit, got %.17g; \"auto\" takes the "
+            "right number",
+            loss->member.name, *units);
     else
-        bp_reader_fault(&work->reader, &place, BP_INVALID,
-                        "the last layer must have one unit for each of the %zu %s of \"%s\", got "
-                        "%.17g; \"auto\" takes the right number",
-                        spec->target_width, classes ? "classes" : "numbers to predict",
-                        spec->targets[0].name, *units);
+        bp_job_layer_fault(
+            work, BP_INVALID, index, field,
+            "the last layer must have one unit for each of the %zu %s of \"%s\", got "
+            "%.17g; \"auto\" takes the right number",
+            spec->target_width, classes ? "classes" : "numbers to predict", spec->targets[0].name,
+            *units);
 }
 
 static void resolve_layers(bp_job_work *work)
@@ -221,20 +211,22 @@ static void resolve_layers(bp_job_work *work)
         bool last = index + 1 == spec->layer_count;
         const bp_activation *activation = (const bp_activation *)layer->activation.member;
         if (activation && activation->rowwise && !last)
-            layer_fault(work, index, "activation",
-                        "this activation works on whole rows: only the last layer may have it");
+            bp_job_layer_fault(
+                work, BP_INVALID, index, "activation",
+                "this activation works on whole rows: only the last layer may have it");
         if (!layer->layer.member)
             continue;
         size_t parameter = automatic_parameter(layer->layer.member);
         if (last && bp_layer_type_of(layer->layer.member)->is_mask)
-            layer_fault(
-                work, index, "type",
+            bp_job_layer_fault(
+                work, BP_INVALID, index, "type",
                 "the last layer must have outputs of its own; dropout only masks its input");
         else if (last)
             check_output_width(work, layer);
         else if (parameter != SIZE_MAX && isnan(layer->layer.value[parameter]))
-            layer_fault(work, index, layer->layer.member->parameters[parameter].name,
-                        "only the last layer can take \"auto\", the number of classes or targets");
+            bp_job_layer_fault(
+                work, BP_INVALID, index, layer->layer.member->parameters[parameter].name,
+                "only the last layer can take \"auto\", the number of classes or targets");
     }
 }
 

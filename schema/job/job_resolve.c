@@ -11,6 +11,17 @@ void bp_job_no_memory(bp_job_work *work)
     work->reader.faults->out_of_memory = true;
 }
 
+void bp_job_layer_fault(bp_job_work *work, bp_status status, size_t index, const char *field,
+                        const char *format, ...)
+{
+    char pointer[BP_ERROR_WHERE_SIZE];
+    snprintf(pointer, sizeof pointer, "/network/layers/%zu/%s", index, field);
+    va_list arguments;
+    va_start(arguments, format);
+    bp_faults_add_list(work->reader.faults, status, pointer, format, arguments);
+    va_end(arguments);
+}
+
 void bp_job_warn(bp_job_work *work, const char *format, ...)
 {
     char *text = NULL;

@@ -40,14 +40,14 @@ static byte_sum data_bytes(const bp_job_work *work)
     return sum;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static uint64_t longest_part(const bp_job_work *work)
 {
-    uint64_t longest = work->training_rows;
-    if (work->validation_rows > longest)
-        longest = work->validation_rows;
-    if (work->test_rows > longest)
-        longest = work->test_rows;
-    return longest;
+    return larger(larger(work->training_rows, work->validation_rows), work->test_rows);
 }
 
 /* Beside the data while it is read, when there is no trainer yet: raw rows on their way through the
@@ -100,15 +100,19 @@ static size_t largest_layer(const bp_job_spec *spec)
 /* A fault about the size of the network: at its largest layer, where there is one in the document. */
 static void network_fault(bp_job_work *work, const char *detail)
 {
-    const bp_place root = {0}, network = bp_place_member(&root, "network");
-    const bp_place layers = bp_place_member(&network, "layers");
     const size_t index = largest_layer(work->spec);
-    const bp_place layer = bp_place_element(&layers, index);
     const bp_member *member = work->spec->layers[index].layer.member;
-    const bp_place units = bp_place_member(&layer, member->parameters[0].name);
-    const bp_place data = bp_place_member(&root, "data");
-    bool inferred = !work->draft.network.given;
-    bp_reader_fault(&work->reader, inferred ? &data : &units, BP_TOO_LARGE, "%s", detail);
+    if (work->draft.network.given)
+        bp_job_layer_fault(work, BP_TOO_LARGE, index, member->parameters[0].name, "%s", detail);
+    else
+        bp_job_fault(work, BP_TOO_LARGE, "/data", "%s", detail);
+}
+
+static void data_fault(bp_job_work *work)
+{
+    bp_job_fault(work, BP_TOO_LARGE, "/data",
+                 "the prepared data is larger than any memory; a job may have %llu bytes",
+                 (unsigned long long)work->limits->memory_bytes);
 }
 
 static void check_limits(bp_job_work *work, const bp_job_size *size)
@@ -183,6 +187,33 @@ static bp_status check_bytes(uint64_t *out, const bp_job_work *work, bp_error *e
     return BP_OK;
 }
 
+/* The most of what comes and goes beside trainer and snapshot: an evaluation, a check of the gradient, a
+ * checkpoint being written. False after a fault. */
+static bool beside_bytes(uint64_t *out, bp_job_work *work, const bp_network_size *network)
+{
+    bp_error error = {0};
+    size_t evaluation_bytes = 0;
+    const bp_evaluator_spec evaluator =
+        bp_training_evaluator(&work->spec->training, network, (size_t)longest_part(work));
+    if (work->targets_known &&
+        bp_evaluator_measure(&evaluation_bytes, &evaluator, &error) != BP_OK) {
+        bp_job_fault(work, error.status, "/data/target", "%s", error.message);
+        return false;
+    }
+    uint64_t checking_bytes;
+    if (check_bytes(&checking_bytes, work, &error) != BP_OK) {
+        bp_job_fault(work, error.status, error.where, "%s", error.message);
+        return false;
+    }
+    const byte_sum writing = writing_bytes(work, network);
+    if (writing.overflow) {
+        data_fault(work);
+        return false;
+    }
+    *out = larger(larger(evaluation_bytes, checking_bytes), writing.bytes);
+    return true;
+}
+
 void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
 {
     bp_job_spec *spec = work->spec;
@@ -191,32 +222,16 @@ void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
                         .test_rows = work->test_rows};
     bp_error error = {0};
     size_t training_bytes;
-    byte_sum data = data_bytes(work);
+    const byte_sum data = data_bytes(work), loading = loading_bytes(work);
     if (bp_trainer_measure(&training_bytes, &size.network, &spec->training,
                            (size_t)work->training_rows, &error) != BP_OK) {
         bool inferred = !work->draft.network.given && !strncmp(error.where, "/network", 8);
         bp_job_fault(work, error.status, inferred ? "/data" : error.where, "%s", error.message);
         return;
     }
-    size_t evaluation_bytes = 0;
-    const bp_evaluator_spec evaluator =
-        bp_training_evaluator(&spec->training, &size.network, (size_t)longest_part(work));
-    if (work->targets_known &&
-        bp_evaluator_measure(&evaluation_bytes, &evaluator, &error) != BP_OK) {
-        bp_job_fault(work, error.status, "/data/target", "%s", error.message);
+    uint64_t beside;
+    if (!beside_bytes(&beside, work, &size.network))
         return;
-    }
-    uint64_t checking_bytes;
-    if (check_bytes(&checking_bytes, work, &error) != BP_OK) {
-        bp_job_fault(work, error.status, error.where, "%s", error.message);
-        return;
-    }
-    const byte_sum loading = loading_bytes(work), writing = writing_bytes(work, &size.network);
-    uint64_t beside = evaluation_bytes;
-    if (checking_bytes > beside)
-        beside = checking_bytes;
-    if (writing.bytes > beside)
-        beside = writing.bytes;
     size_t snapshot_bytes;
     size.training_bytes = training_bytes;
     if (bp_snapshot_measure(&snapshot_bytes, &spec->training, &size.network, NULL) != BP_OK ||
@@ -230,17 +245,14 @@ void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
     }
     size.data_bytes = data.bytes;
     uint64_t while_loading;
-    if (data.overflow || loading.overflow || writing.overflow ||
+    if (data.overflow || loading.overflow ||
         __builtin_add_overflow(size.training_bytes, beside, &size.training_bytes) ||
         __builtin_add_overflow(size.training_bytes, size.data_bytes, &size.total_bytes) ||
         __builtin_add_overflow(loading.bytes, size.data_bytes, &while_loading)) {
-        bp_job_fault(work, BP_TOO_LARGE, "/data",
-                     "the prepared data is larger than any memory; a job may have %llu bytes",
-                     (unsigned long long)work->limits->memory_bytes);
+        data_fault(work);
         return;
     }
-    if (while_loading > size.total_bytes)
-        size.total_bytes = while_loading;
+    size.total_bytes = larger(size.total_bytes, while_loading);
     check_limits(work, &size);
     *out = size;
 }

@@ -28,6 +28,10 @@ typedef struct bp_job_work {
 /* A fault at a place that needs no escaping. */
 #define bp_job_fault(work, ...) bp_faults_add((work)->reader.faults, __VA_ARGS__)
 
+/* A fault at a hyperparameter or field of a layer. */
+void bp_job_layer_fault(bp_job_work *work, bp_status status, size_t index, const char *field,
+                        const char *format, ...) __attribute__((format(printf, 5, 6)));
+
 void bp_job_no_memory(bp_job_work *work);
 void bp_job_warn(bp_job_work *work, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* strdup that remembers failure. */

@@ -55,19 +55,14 @@ void bp_job_resolve_checkpoint(bp_job_work *work)
 json_t *bp_job_checkpoint_json(const bp_checkpoint_plan *plan)
 {
     json_t *json = json_object();
-    int failed = 0;
+    bool ok = json != NULL;
     if (plan->every_epochs)
-        failed |=
-            json_object_set_new(json, "every_epochs", json_integer((json_int_t)plan->every_epochs));
+        ok &= bp_json_add(json, "every_epochs", json_integer((json_int_t)plan->every_epochs));
     if (plan->every_steps)
-        failed |=
-            json_object_set_new(json, "every_steps", json_integer((json_int_t)plan->every_steps));
+        ok &= bp_json_add(json, "every_steps", json_integer((json_int_t)plan->every_steps));
     if (plan->every_seconds > 0)
-        failed |= json_object_set_new(json, "every_seconds", bp_json_number(plan->every_seconds));
-    failed |= json_object_set_new(json, "keep_last", json_integer((json_int_t)plan->keep_last));
-    failed |= json_object_set_new(json, "keep_best", json_boolean(plan->keep_best));
-    if (!failed)
-        return json;
-    json_decref(json);
-    return NULL;
+        ok &= bp_json_add(json, "every_seconds", bp_json_number(plan->every_seconds));
+    ok &= bp_json_add(json, "keep_last", json_integer((json_int_t)plan->keep_last));
+    ok &= bp_json_add(json, "keep_best", json_boolean(plan->keep_best));
+    return bp_json_whole(json, ok);
 }

@@ -1,4 +1,5 @@
-/* Weights to begin with: those of a model or of a checkpoint, whose tensors must have the shapes of the job's. */
+/* Weights to begin with: those of a model or of a checkpoint, whose tensors must have the shapes of the
+ * job's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,7 @@ void bp_job_find_initial(bp_job_work *work)
                         draft->checkpoint.given ? (uint64_t)draft->checkpoint.value : 0);
 }
 
-/* "version 3 of model \"x\"" */
+/* "version 3 of model \"x\"", "checkpoint 2 of job 7" */
 static void put_source(FILE *out, const bp_model_info *info)
 {
     if (info->checkpoint)

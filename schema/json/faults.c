@@ -43,14 +43,6 @@ void bp_faults_add_list(bp_faults *faults, bp_status status, const char *pointer
     keep(faults, status, pointer, detail);
 }
 
-void bp_faults_add_error(bp_faults *faults, const bp_error *error)
-{
-    if (error->status == BP_NO_MEMORY)
-        faults->out_of_memory = true;
-    else
-        keep(faults, error->status, error->where, strdup(error->message));
-}
-
 bool bp_faults_at(const bp_faults *faults, const char *pointer)
 {
     for (size_t index = 0; index < faults->count; index++)

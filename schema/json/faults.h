@@ -30,8 +30,6 @@ void bp_faults_add(bp_faults *faults, bp_status status, const char *pointer, con
 void bp_faults_add_list(bp_faults *faults, bp_status status, const char *pointer,
                         const char *format, va_list arguments)
     __attribute__((format(printf, 4, 0)));
-/* Adds an error of core; its `where` is the pointer. */
-void bp_faults_add_error(bp_faults *faults, const bp_error *error);
 /* Whether a fault is kept for exactly this place. */
 bool bp_faults_at(const bp_faults *faults, const char *pointer);
 bool bp_faults_any(const bp_faults *faults);

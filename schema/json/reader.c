@@ -141,16 +141,6 @@ void bp_read_object(bp_reader *reader, const bp_place *place, const json_t *valu
     bp_reader_object(reader, place, value, table->fields, table->count, out);
 }
 
-void bp_read_text(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
-                  const void *detail)
-{
-    (void)detail;
-    if (json_is_string(value))
-        ((bp_given_text *)out)->value = json_string_value(value);
-    else
-        bp_reader_fault_kind(reader, place, "a string", value);
-}
-
 static bool is_plain(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');

@@ -95,8 +95,6 @@ typedef struct bp_word_list {
 } bp_word_list;
 
 /* Readers for bp_field.read. On a fault nothing is written. */
-void bp_read_text(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
-                  const void *detail); /* bp_given_text; detail NULL */
 void bp_read_name(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
                   const void *detail); /* bp_given_text; [A-Za-z0-9][A-Za-z0-9._-]{0,127} */
 void bp_read_count(bp_reader *reader, const bp_place *place, const json_t *value, void *out,

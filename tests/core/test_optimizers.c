@@ -150,6 +150,8 @@ static void members_follow_their_formulas(void **state)
     (void)state;
     for (size_t index = 0; index < BP_OPTIMIZER_COUNT; index++) {
         bp_choice choice = bp_choice_default(bp_optimizer_family.members[index]);
+        if (!plain[index])
+            fail_msg("%s has no formula in plain C", choice.member->name);
         check_member(&choice);
         choice.value[0] = 0.3;
         check_member(&choice);

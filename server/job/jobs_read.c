@@ -124,7 +124,10 @@ static void put_progress(bp_json_writer *out, sqlite3_stmt *row, bp_jobs *jobs)
                             .steps = (uint64_t)sqlite3_column_int64(row, COLUMN_STEPS),
                             .samples_per_second = NAN,
                             .seconds_left = NAN};
-    if (sqlite3_column_type(row, COLUMN_FINISHED) == SQLITE_NULL)
+    /* Of a run that has ended the row says the last; the board may not have been told yet. */
+    const char *state = (const char *)sqlite3_column_text(row, COLUMN_STATE);
+    if (state && (strcmp(state, bp_job_state_text(BP_JOB_RUNNING)) == 0 ||
+                  strcmp(state, bp_job_state_text(BP_JOB_STOPPING)) == 0))
         (void)bp_progress_board_get(&progress, jobs->run_services.board,
                                     sqlite3_column_int64(row, COLUMN_ID));
     put_count(out, ",\"progress\":{\"epoch\":", progress.epoch);

@@ -196,15 +196,13 @@ void bp_scheduler_start_jobs(bp_jobs *jobs)
     bp_queue_state state = {.worker_count = jobs->options.worker_count,
                             .budget_bytes = jobs->options.limits.memory_bytes};
     bp_job_entry *entry;
-    while (!jobs->stopping && state.wait == BP_QUEUE_MOVES &&
-           (entry = bp_job_queue_first(&jobs->queue))) {
+    while (!jobs->stopping && jobs->running_count < jobs->options.worker_count &&
+           state.wait == BP_QUEUE_MOVES && (entry = bp_job_queue_first(&jobs->queue))) {
         state.free_bytes =
             jobs->running_bytes < state.budget_bytes ? state.budget_bytes - jobs->running_bytes : 0;
         /* A job that is larger than the whole budget (it may have shrunk) runs alone, and fails with the
          * figures when its specification is read. */
-        if (jobs->running_count >= jobs->options.worker_count) {
-            state.wait = BP_QUEUE_WORKER;
-        } else if (jobs->running_count > 0 && entry->memory_bytes > state.free_bytes) {
+        if (jobs->running_count > 0 && entry->memory_bytes > state.free_bytes) {
             state.wait = BP_QUEUE_MEMORY;
             state.first_job = entry->id;
             state.need_bytes = entry->memory_bytes;
@@ -214,6 +212,9 @@ void bp_scheduler_start_jobs(bp_jobs *jobs)
             break;
         }
     }
+    /* Said also while nothing is queued: a job that comes next waits from its first moment. */
+    if (jobs->running_count >= jobs->options.worker_count)
+        state.wait = BP_QUEUE_WORKER;
     bp_queue_board_set(jobs->queue_board, &state);
 }
 

@@ -4,6 +4,120 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Nearly every number that is shown goes the short way: its digits by integers of 128 bits. The rest
+ * goes the long way, by natural numbers of any size. Both give the shortest digits that read back, and of
+ * these the nearest. */
+
+enum { MANTISSA_BITS = 52, DIGIT_LIMIT = 17, POWER_LIMIT = 27 };
+
+/* value = 0.d1d2d3… × 10^point */
+typedef struct decimal {
+    size_t count;
+    int point;
+    char digits[DIGIT_LIMIT];
+} decimal;
+
+/* ---- the short way ---- */
+
+__extension__ typedef unsigned __int128 wide;
+
+/* value = m · 2^e, m of 53 bits. With k chosen so that value · 10^k has 17 digits before its point, that is
+ * 2m · 5^k / 2^t, t = 1 − e − k: exact in 128 bits for 0 ≤ k ≤ 27, which is from 1e-11 to 1e17. What reads
+ * back as the value lies from (2m − 1) · 5^k / 2^t to (2m + 1) · 5^k / 2^t; the ends count where m is even.
+ * Powers of two, below which doubles are twice as dense, go the long way. */
+static const uint64_t five_to[POWER_LIMIT + 1] = {
+    1u,
+    5u,
+    25u,
+    125u,
+    625u,
+    3125u,
+    15625u,
+    78125u,
+    390625u,
+    1953125u,
+    9765625u,
+    48828125u,
+    244140625u,
+    1220703125u,
+    6103515625u,
+    30517578125u,
+    152587890625u,
+    762939453125u,
+    3814697265625u,
+    19073486328125u,
+    95367431640625u,
+    476837158203125u,
+    2384185791015625u,
+    11920928955078125u,
+    59604644775390625u,
+    298023223876953125u,
+    1490116119384765625u,
+    7450580596923828125u,
+};
+
+static const uint64_t ten_to_17 = UINT64_C(100000000000000000);
+
+/* (whole + fraction / 2^t) / unit, unit one of 1, 10, 100, to the nearest whole number; of two the even. */
+static uint64_t round_to(uint64_t whole, wide fraction, int t, uint64_t unit)
+{
+    const uint64_t quotient = whole / unit, rest = whole % unit;
+    int side; /* of the half between two whole numbers */
+    if (unit == 1) {
+        const wide half = t > 0 ? (wide)1 << (t - 1) : 1;
+        side = (fraction > half) - (fraction < half);
+    } else {
+        side = rest != unit / 2 ? (rest > unit / 2 ? 1 : -1) : fraction > 0;
+    }
+    return quotient + (side > 0 || (side == 0 && quotient % 2 == 1));
+}
+
+/* digits > 0, trailing zeros dropped; exponent: of the first of 17 places. */
+static void spell(decimal *out, uint64_t digits, int exponent)
+{
+    out->point = exponent + 1 + (digits == ten_to_17);
+    while (digits % 10 == 0)
+        digits /= 10;
+    size_t count = 0;
+    for (uint64_t rest = digits; rest > 0; rest /= 10)
+        count++;
+    out->count = count;
+    for (; count-- > 0; digits /= 10)
+        out->digits[count] = (char)('0' + digits % 10);
+}
+
+/* False: not a number for the short way. value = mantissa · 2^exponent, 2^52 < mantissa < 2^53. */
+static bool shortest_by_wide(decimal *out, uint64_t mantissa, int exponent)
+{
+    const int binary = exponent + MANTISSA_BITS;
+    if (binary < -38 || binary > 56)
+        return false;
+    /* log10(2) · binary, rounded down: the decimal exponent or one less. */
+    int first = (binary * 78913 - (binary < 0 ? 262143 : 0)) / 262144;
+    for (;; first++) {
+        const int k = DIGIT_LIMIT - 1 - first, t = 1 - exponent - k;
+        if (k < 0 || k > POWER_LIMIT || t < 0)
+            return false;
+        const wide scaled = (wide)(2 * mantissa) * five_to[k];
+        const uint64_t whole = (uint64_t)(scaled >> t);
+        if (whole >= ten_to_17)
+            continue;
+        const wide fraction = scaled - ((wide)whole << t);
+        const wide low = scaled - five_to[k], high = scaled + five_to[k];
+        const bool open = mantissa % 2 == 1;
+        for (uint64_t unit = 100;; unit /= 10) {
+            const uint64_t digits = round_to(whole, fraction, t, unit) * unit;
+            const wide back = (wide)digits << t;
+            if (unit > 1 && (back < low + open || back > high - open))
+                continue;
+            spell(out, digits, first);
+            return true;
+        }
+    }
+}
+
+/* ---- the long way ---- */
+
 /* Natural numbers of up to 1280 bits, least significant word first: the largest here is
  * 10 · 2^54 · 2^1074, below 2^1132. */
 enum { WORD_COUNT = 40 };
@@ -70,11 +184,10 @@ static int compare_sum(const natural *x, const natural *y, const natural *limit)
     return compare(&sum, limit);
 }
 
-/* value = 0.d1d2d3… × 10^point, of the shortest digits inside the rounding interval of mantissa ·
- * 2^exponent. numerator / denominator is what is left of the value, below and above (over the same
- * denominator) are the distances to the ends of the interval. Returns the number of digits. */
-static size_t shortest_digits(char digits[17], int *point, uint64_t mantissa, int exponent,
-                              bool lower_is_nearer)
+/* Of mantissa · 2^exponent. numerator / denominator is what is left of the value, below and above (over
+ * the same denominator) are the distances to the ends of what reads back as it. */
+static void shortest_by_naturals(decimal *out, uint64_t mantissa, int exponent,
+                                 bool lower_is_nearer)
 {
     natural numerator = natural_of(mantissa), denominator = natural_of(1);
     natural below = natural_of(1), above = natural_of(1);
@@ -87,13 +200,13 @@ static size_t shortest_digits(char digits[17], int *point, uint64_t mantissa, in
     shift_left(&above, up + extra);
     bool even = mantissa % 2 == 0; /* then the ends of the interval round to the value too */
 
-    *point = 0;
+    out->point = 0;
     for (;;) { /* value + above reaches denominator: too large for a leading 0. */
         int order = compare_sum(&numerator, &above, &denominator);
         if (order < 0 || (order == 0 && !even))
             break;
         multiply(&denominator, 10);
-        ++*point;
+        ++out->point;
     }
     for (;;) { /* (value + above) · 10 stays below denominator: the first digit would be 0 */
         natural larger = numerator, margin = above;
@@ -105,7 +218,7 @@ static size_t shortest_digits(char digits[17], int *point, uint64_t mantissa, in
         numerator = larger;
         above = margin;
         multiply(&below, 10);
-        --*point;
+        --out->point;
     }
     for (size_t count = 0;;) {
         multiply(&numerator, 10);
@@ -122,15 +235,21 @@ static size_t shortest_digits(char digits[17], int *point, uint64_t mantissa, in
             high = compare_sum(&numerator, &numerator, &denominator) >= 0;
         if (high)
             digit++;
-        digits[count++] = digit;
-        if (low || high || count == 17)
-            return count;
+        out->digits[count++] = digit;
+        out->count = count;
+        if (low || high || count == DIGIT_LIMIT)
+            return;
     }
 }
 
-/* Lays the digits of 0.ddd × 10^point out as %g does. */
-static size_t lay_out(char *out, const char *digits, size_t count, int point)
+/* ---- layout ---- */
+
+/* As %g does. */
+static size_t lay_out(char *out, const decimal *number)
 {
+    const char *digits = number->digits;
+    const size_t count = number->count;
+    const int point = number->point;
     char *at = out;
     int exponent = point - 1;
     bool scientific = exponent < -5 || exponent > 16;
@@ -176,12 +295,12 @@ size_t bp_decimal_format(char out[BP_DECIMAL_SIZE], double value)
         memcpy(out + length, text, strlen(text) + 1);
         return length + strlen(text);
     }
-    bool lower_is_nearer = !mantissa && field > 1;
+    const bool is_power = !mantissa;
     if (field)
-        mantissa |= UINT64_C(1) << 52;
-    char digits[17];
-    int point;
-    size_t count =
-        shortest_digits(digits, &point, mantissa, (field ? field : 1) - 1075, lower_is_nearer);
-    return length + lay_out(out + length, digits, count, point);
+        mantissa |= UINT64_C(1) << MANTISSA_BITS;
+    const int exponent = (field ? field : 1) - 1075;
+    decimal number;
+    if (!field || is_power || !shortest_by_wide(&number, mantissa, exponent))
+        shortest_by_naturals(&number, mantissa, exponent, is_power && field > 1);
+    return length + lay_out(out + length, &number);
 }

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/decimal.h"
 #include "schema/json/json_text.h"
-#include "schema/json/real_text.h"
 
 void bp_json_put(bp_json_writer *out, const char *bytes, size_t count)
 {
@@ -87,9 +87,11 @@ void bp_json_put_real(bp_json_writer *out, double value)
                                               : "\"-Infinity\"");
         return;
     }
-    char digits[BP_REAL_TEXT_SIZE];
-    const size_t length = bp_real_text(digits, value);
+    char digits[BP_DECIMAL_SIZE];
+    const size_t length = bp_decimal_format(digits, value);
     bp_json_put(out, digits, length);
+    if (!memchr(digits, '.', length) && !memchr(digits, 'e', length))
+        bp_json_put_literal(out, ".0");
 }
 
 void bp_json_put_value(bp_json_writer *out, const json_t *value)

@@ -30,7 +30,7 @@ static void test_reals(void **state)
     assert_text(bp_json_real(1), "1.0");
     assert_text(bp_json_real(-0.0), "-0.0");
     assert_text(bp_json_real(1e300), "1e+300");
-    assert_text(bp_json_real(5e-324), "4.94065645841247e-324");
+    assert_text(bp_json_real(5e-324), "5e-324");
     assert_text(bp_json_real(0.1f), "0.10000000149011612");
     assert_text(bp_json_real(1.0 / 3), "0.3333333333333333");
     assert_text(bp_json_real(123456789012345680.0), "1.2345678901234568e+17");

@@ -361,3 +361,40 @@ void rig_assert_same_points(rig *f, int64_t a, int64_t b)
     json_decref(first);
     json_decref(second);
 }
+
+bp_status rig_set_priority(rig *f, int64_t id, int64_t priority, const bp_if_match *condition)
+{
+    rig_reply answer = {0};
+    bp_jobs_set_priority(f->jobs, id, priority, condition, rig_take_reply, &answer);
+    rig_wait_for(f, &answer.done);
+    return answer.status;
+}
+
+void rig_wait_until_swept(rig *f)
+{
+    for (int i = 0; i < RIG_PATIENCE_MS * 2; i++) {
+        if (rig_count(f, "SELECT count(*) FROM jobs WHERE deleted = 1") == 0)
+            return;
+        rig_turn(f);
+    }
+    fail_msg("rows of deleted jobs are still there");
+}
+
+void rig_assert_gone(rig *f, int64_t id)
+{
+    bp_json_writer text = {0};
+    assert_int_equal(bp_jobs_put_document(&text, NULL, f->jobs, id, NULL), BP_NOT_FOUND);
+    bp_metrics_view view = {0};
+    assert_int_equal(bp_metrics_read_points(&view, f->jobs, id, 0, 10, NULL), BP_NOT_FOUND);
+    bp_metrics_view_done(&view);
+    assert_int_equal(rig_act(f, id, BP_JOB_RETRY), BP_NOT_FOUND);
+    assert_int_equal(rig_delete(f, id), BP_NOT_FOUND);
+    assert_int_equal(rig_set_priority(f, id, 1, &(bp_if_match){0}), BP_NOT_FOUND);
+    const bp_jobs_filter filter = {.limit = 100};
+    json_t *json = rig_list(f, &filter);
+    size_t index;
+    json_t *item;
+    json_array_foreach(json_object_get(json, "items"), index, item)
+        assert_int_not_equal(json_integer_value(json_object_get(item, "id")), id);
+    json_decref(json);
+}

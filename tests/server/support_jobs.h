@@ -56,6 +56,7 @@ int64_t rig_submit(rig *f, const rig_wish *w);
 bp_status rig_act(rig *f, int64_t id, bp_job_action action);
 bp_status rig_cancel(rig *f, int64_t id);
 bp_status rig_delete(rig *f, int64_t id);
+bp_status rig_set_priority(rig *f, int64_t id, int64_t priority, const bp_if_match *condition);
 
 json_t *rig_parsed(bp_json_writer *text); /* what it holds; it is emptied */
 json_t *rig_document(rig *f, int64_t id);
@@ -73,5 +74,9 @@ void rig_assert_same_points(rig *f, int64_t a, int64_t b);
 void rig_change_database(rig *f, const char *sql);
 /* The number that a query gives. */
 int64_t rig_count(rig *f, const char *sql);
+
+/* The job is deleted: no answer knows it, whether or not its rows have been swept. */
+void rig_assert_gone(rig *f, int64_t id);
+void rig_wait_until_swept(rig *f); /* no row of a deleted job is left */
 
 #endif

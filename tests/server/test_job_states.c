@@ -383,14 +383,6 @@ static void test_what_a_queued_job_waits_for(void **state)
     assert_reason(f, answer.id, "started");
 }
 
-static bp_status set_priority(rig *f, int64_t id, int64_t priority, const bp_if_match *condition)
-{
-    rig_reply answer = {0};
-    bp_jobs_set_priority(f->jobs, id, priority, condition, rig_take_reply, &answer);
-    rig_wait_for(f, &answer.done);
-    return answer.status;
-}
-
 static void test_a_changed_priority_changes_the_order(void **state)
 {
     rig *f = *state;
@@ -401,12 +393,12 @@ static void test_a_changed_priority_changes_the_order(void **state)
     int64_t ids[4];
     for (int i = 0; i < 4; i++)
         ids[i] = rig_submit(f, &(rig_wish){.epochs = 1});
-    assert_int_equal(set_priority(f, ids[2], 7, &none), BP_OK);
-    assert_int_equal(set_priority(f, ids[3], 3, &first), BP_OK);
-    assert_int_equal(set_priority(f, ids[3], 9, &first), BP_STALE);
-    assert_int_equal(set_priority(f, ids[3], 9, &nothing), BP_STALE);
-    assert_int_equal(set_priority(f, ids[0], -1, &any), BP_OK);
-    assert_int_equal(set_priority(f, 12345, 0, &none), BP_NOT_FOUND);
+    assert_int_equal(rig_set_priority(f, ids[2], 7, &none), BP_OK);
+    assert_int_equal(rig_set_priority(f, ids[3], 3, &first), BP_OK);
+    assert_int_equal(rig_set_priority(f, ids[3], 9, &first), BP_STALE);
+    assert_int_equal(rig_set_priority(f, ids[3], 9, &nothing), BP_STALE);
+    assert_int_equal(rig_set_priority(f, ids[0], -1, &any), BP_OK);
+    assert_int_equal(rig_set_priority(f, 12345, 0, &none), BP_NOT_FOUND);
     json_t *document = rig_document(f, ids[3]);
     assert_int_equal(json_integer_value(json_object_get(document, "priority")), 3);
     assert_int_equal(json_integer_value(json_object_get(document, "revision")), 2);
@@ -422,39 +414,10 @@ static void test_a_changed_priority_changes_the_order(void **state)
                  (long long)blocker, i);
         assert_int_equal(rig_count(f, sql), order[i]);
     }
-    assert_int_equal(set_priority(f, ids[0], 1, &none), BP_CONFLICT);
+    assert_int_equal(rig_set_priority(f, ids[0], 1, &none), BP_CONFLICT);
 }
 
 /* ---- deleting ---- */
-
-static void wait_until_swept(rig *f)
-{
-    for (int i = 0; i < RIG_PATIENCE_MS * 2; i++) {
-        if (rig_count(f, "SELECT count(*) FROM jobs WHERE deleted = 1") == 0)
-            return;
-        rig_turn(f);
-    }
-    fail_msg("rows of deleted jobs are still there");
-}
-
-static void assert_gone(rig *f, int64_t id)
-{
-    bp_json_writer text = {0};
-    assert_int_equal(bp_jobs_put_document(&text, NULL, f->jobs, id, NULL), BP_NOT_FOUND);
-    bp_metrics_view view = {0};
-    assert_int_equal(bp_metrics_read_points(&view, f->jobs, id, 0, 10, NULL), BP_NOT_FOUND);
-    bp_metrics_view_done(&view);
-    assert_int_equal(rig_act(f, id, BP_JOB_RETRY), BP_NOT_FOUND);
-    assert_int_equal(rig_delete(f, id), BP_NOT_FOUND);
-    assert_int_equal(set_priority(f, id, 1, &(bp_if_match){0}), BP_NOT_FOUND);
-    const bp_jobs_filter filter = {.limit = 100};
-    json_t *json = rig_list(f, &filter);
-    size_t index;
-    json_t *item;
-    json_array_foreach(json_object_get(json, "items"), index, item)
-        assert_int_not_equal(json_integer_value(json_object_get(item, "id")), id);
-    json_decref(json);
-}
 
 static void test_deleting(void **state)
 {
@@ -473,8 +436,8 @@ static void test_deleting(void **state)
     rig_change_database(f, sql);
     const int64_t before = rig_count(f, "SELECT count(*) FROM metrics WHERE job_id = 1");
     assert_int_equal(rig_delete(f, id), BP_OK);
-    assert_gone(f, id);
-    wait_until_swept(f);
+    rig_assert_gone(f, id);
+    rig_wait_until_swept(f);
     static const char *const tables[] = {"metrics",    "metric_sets", "metric_rollups",
                                          "job_events", "checkpoints", "job_datasets"};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
@@ -521,7 +484,7 @@ static void test_what_cannot_be_deleted(void **state)
     assert_int_equal(rig_cancel(f, user), BP_OK);
     rig_wait_for_state(f, user, "cancelled");
     assert_int_equal(rig_delete(f, base), BP_OK);
-    wait_until_swept(f);
+    rig_wait_until_swept(f);
 }
 
 static void test_sweeping_goes_on_after_a_restart(void **state)
@@ -530,92 +493,8 @@ static void test_sweeping_goes_on_after_a_restart(void **state)
     const int64_t id = rig_submit(f, &(rig_wish){.epochs = 1});
     rig_wait_for_state(f, id, "succeeded");
     die(f, "UPDATE jobs SET deleted = 1");
-    assert_gone(f, id);
-    wait_until_swept(f);
-}
-
-/* ---- verifying ---- */
-
-static bp_status verify(rig *f, int64_t id, int64_t *out_again)
-{
-    rig_reply answer = {0};
-    bp_jobs_verify(f->jobs, id, rig_take_reply, &answer);
-    rig_wait_for(f, &answer.done);
-    *out_again = answer.id;
-    return answer.status;
-}
-
-static void assert_verification(rig *f, int64_t id, int64_t again, bool same, bool metrics_same)
-{
-    json_t *document = rig_document(f, id);
-    const json_t *found = json_object_get(document, "verification");
-    assert_int_equal(json_integer_value(json_object_get(found, "job")), again);
-    assert_string_equal(rig_text(found, "state"), "succeeded");
-    assert_true(json_is_boolean(json_object_get(found, "same")));
-    assert_int_equal(json_is_true(json_object_get(found, "same")), same);
-    assert_int_equal(json_is_true(json_object_get(found, "metrics_same")), metrics_same);
-    json_decref(document);
-}
-
-static void test_verifying(void **state)
-{
-    rig *f = *state;
-    const int64_t id = rig_submit(f, &(rig_wish){.epochs = 300, .threads = 2});
-    int64_t again, twice;
-    assert_int_equal(verify(f, id, &again), BP_CONFLICT);
-    rig_wait_for_state(f, id, "succeeded");
-    const int64_t blocker = rig_submit(f, &(rig_wish){.epochs = RIG_ENDLESS});
-    rig_wait_for_state(f, blocker, "running");
-    assert_int_equal(verify(f, id, &again), BP_OK);
-    assert_true(again > blocker);
-    assert_int_equal(verify(f, id, &twice), BP_OK);
-    assert_int_equal(twice, again);
-    assert_int_equal(rig_delete(f, id), BP_CONFLICT);
-    json_t *document = rig_document(f, id);
-    const json_t *found = json_object_get(document, "verification");
-    assert_string_equal(rig_text(found, "state"), "queued");
-    assert_true(json_is_null(json_object_get(found, "same")));
-    json_decref(document);
-    rig_reopen(f);
-    assert_int_equal(rig_cancel(f, blocker), BP_OK);
-    rig_wait_for_state(f, again, "succeeded");
-    assert_verification(f, id, again, true, true);
-    document = rig_document(f, again);
-    assert_int_equal(json_integer_value(json_object_get(document, "verifies")), id);
-    assert_true(json_is_null(json_object_get(document, "model")));
-    json_decref(document);
-    assert_int_equal(rig_count(f, "SELECT count(*) FROM models"), 1);
-    assert_int_equal(verify(f, again, &twice), BP_CONFLICT);
-    assert_int_equal(verify(f, 4242, &twice), BP_NOT_FOUND);
-    /* Deleted together. */
-    assert_int_equal(rig_delete(f, id), BP_OK);
-    assert_gone(f, id);
-    assert_gone(f, again);
-    wait_until_swept(f);
-}
-
-static void test_verification_sees_differences(void **state)
-{
-    rig *f = *state;
-    const int64_t id = rig_submit(f, &(rig_wish){.epochs = 20});
-    rig_wait_for_state(f, id, "succeeded");
-    int64_t again;
-    /* The last bit of one value. */
-    rig_change_database(
-        f,
-        "UPDATE metrics SET \"values\" = CAST(iif(substr(\"values\", 1, 1) = x'01', x'02', x'01') "
-        "|| substr(\"values\", 2) AS BLOB) WHERE seq = 5");
-    assert_int_equal(verify(f, id, &again), BP_OK);
-    rig_wait_for_state(f, again, "succeeded");
-    assert_verification(f, id, again, true, false);
-    rig_change_database(f, "UPDATE jobs SET weights_sha256 = substr(weights_sha256, 2) || '_' "
-                           "WHERE verifies IS NULL; DELETE FROM metrics WHERE job_id = 1 AND seq = "
-                           "(SELECT max(seq) FROM metrics WHERE job_id = 1)");
-    assert_int_equal(verify(f, id, &again), BP_OK);
-    rig_wait_for_state(f, again, "succeeded");
-    assert_verification(f, id, again, false, false);
-    rig_change_database(f, "DELETE FROM datasets WHERE name = 'points'");
-    assert_int_equal(verify(f, id, &again), BP_CONFLICT);
+    rig_assert_gone(f, id);
+    rig_wait_until_swept(f);
 }
 
 int main(void)
@@ -634,8 +513,6 @@ int main(void)
         JOB_TEST(test_deleting),
         JOB_TEST(test_what_cannot_be_deleted),
         JOB_TEST(test_sweeping_goes_on_after_a_restart),
-        JOB_TEST(test_verifying),
-        JOB_TEST(test_verification_sees_differences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import daemon_process
+import pace as pace_module
 import rest_client
 
 ROOT = daemon_process.ROOT
@@ -18,22 +19,36 @@ sys.path.insert(0, str(ROOT / "tests/faults"))
 @pytest.fixture
 def start_daemon(tmp_path):
     """start(*options, data=None, and what Daemon takes) -> Daemon; all are stopped, and judged, at the
-    end."""
-    started = []
+    end, or by start.afresh(), after which the data directory is another one."""
+    started, directories = [], [tmp_path / "data"]
 
     def start(*options, data=None, **how):
-        daemon = daemon_process.Daemon(data or tmp_path / "data", *options, **how)
+        daemon = daemon_process.Daemon(data or directories[-1], *options, **how)
         started.append(daemon)
         return daemon
 
+    def stop_all():
+        faults = []
+        while started:
+            try:
+                started.pop().stop()
+            except AssertionError as fault:
+                faults.append(str(fault))
+        assert not faults, "\n".join(faults)
+
+    def afresh():
+        stop_all()
+        directories.append(tmp_path / f"data-{len(directories)}")
+
+    start.afresh = afresh
     yield start
-    faults = []
-    for daemon in reversed(started):
-        try:
-            daemon.stop()
-        except AssertionError as fault:
-            faults.append(str(fault))
-    assert not faults, "\n".join(faults)
+    stop_all()
+
+
+@pytest.fixture
+def pace():
+    """Of a test that pace.at_any_speed decorates."""
+    return pace_module.Pace()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import rest_client
+from pace import at_any_speed, interrupted, pause, wait_for_points
 
 # Everything that a resume could forget: optimiser slots, dropout by step, plateaus, best weights.
 JOB = {
@@ -61,26 +62,30 @@ def is_clean(daemon):
     connection.close()
 
 
-def test_killed_again_and_again(start_daemon, iris):
+def longer(pace, epochs):
+    """JOB with so many epochs, at this pace; what is counted in epochs goes along."""
+    stopping = {**JOB["training"]["early_stopping"], "patience": pace.epochs(epochs) * 3 // 4}
+    return {**JOB, "training": {**JOB["training"], "epochs": pace.epochs(epochs), "early_stopping": stopping}}
+
+
+@at_any_speed
+def test_killed_again_and_again(start_daemon, iris, pace):
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    whole = client.train(JOB)["id"]
+    body = longer(pace, 400)
+    whole = client.train(body)["id"]
     wanted = history(client, whole)
-    job = client.submit(JOB)["id"]
+    job = client.submit(body)["id"]
     kills = (20, 150, 151, 400, 700)
     for seq in kills:
-        after = 0
-        while after < seq:
-            page = client.get(f"jobs/{job}/metrics", query={"after": after, "wait": 10}).json()
-            after = page["next"]
-            assert not page["complete"]
+        wait_for_points(client, job, seq)
         daemon.kill()
         daemon.start()
         client = rest_client.Client(daemon)
     client.wait(job)
     # What was killed before it ran again did not restart it.
-    restarts = client.get(f"jobs/{job}").json()["restarts"]
+    restarts = interrupted(client, job)["restarts"]
     assert 1 <= restarts <= len(kills)
     assert history(client, job) == wanted
     assert tensors(client, 1) == tensors(client, 2)
@@ -107,28 +112,20 @@ def events(daemon, job, kind):
     return [json.loads(data) for data, in rows]
 
 
-def wait_for_points(client, job, count):
-    after = 0
-    while after < count:
-        page = client.get(f"jobs/{job}/metrics", query={"after": after, "wait": 10}).json()
-        assert not page["complete"]
-        after = page["next"]
-
-
-def test_paused_and_stopped(start_daemon, iris):
+@at_any_speed
+def test_paused_and_stopped(start_daemon, iris, pace):
     """Neither loses a step: the checkpoint that it writes is of the very step it came at."""
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    body = {**JOB, "checkpoint": {"every_seconds": 1000}, "metrics": {"every_steps": 200},
-            "training": {**JOB["training"], "epochs": 1000, "batch_size": 1,
-                         "early_stopping": {"metric": "validation.loss", "patience": 900}}}
+    body = longer(pace, 1000)
+    body |= {"checkpoint": {"every_seconds": 1000}, "metrics": {"every_steps": 200}}
+    body["training"]["batch_size"] = 1
     whole = client.train(body)["id"]
     wanted = history(client, whole)
     job = client.submit(body)["id"]
     wait_for_points(client, job, 20)
-    client.post(f"jobs/{job}/pause")
-    client.wait_for_state(job, "paused")
+    pause(client, job)
     paused = listed(client, job)[0]
     assert paused["cause"] == "paused" and paused["step"] >= 1200
     assert client.get(f"jobs/{job}").json()["progress"]["step"] == paused["step"]
@@ -137,6 +134,7 @@ def test_paused_and_stopped(start_daemon, iris):
     daemon.restart()
     client = rest_client.Client(daemon)
     client.wait(job)
+    interrupted(client, job, 2)
     causes = [item["cause"] for item in reversed(listed(client, job))]
     assert causes == ["stopped", "end"]  # keep_last is 2
     assert history(client, job) == wanted
@@ -185,7 +183,7 @@ def test_cadences_and_retention(start_daemon, iris):
     assert [item["number"] for item in listed(client, job)] == [9]
 
     # By time, while other cadences are not given.
-    job = client.submit({**body, "training": {"epochs": 1000000}, "checkpoint": {"every_seconds": 0.05}})["id"]
+    job = client.submit({**body, "training": {"epochs": 100_000_000}, "checkpoint": {"every_seconds": 0.05}})["id"]
     while not listed(client, job):
         time.sleep(0.02)
     assert listed(client, job)[0]["cause"] == "time"
@@ -220,11 +218,12 @@ def spoil_newest(daemon, job, how):
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "missing", "state", "step"])
-def test_a_spoilt_checkpoint_is_passed_over(start_daemon, iris, how):
+@at_any_speed
+def test_a_spoilt_checkpoint_is_passed_over(start_daemon, iris, how, pace):
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    body = {**JOB, "training": {**JOB["training"], "epochs": 250}}
+    body = longer(pace, 250)
     whole = client.train(body)["id"]
     job = client.submit(body)["id"]
     wait_for_points(client, job, 20)
@@ -234,6 +233,7 @@ def test_a_spoilt_checkpoint_is_passed_over(start_daemon, iris, how):
     daemon.start()
     client = rest_client.Client(daemon)
     client.wait(job)
+    interrupted(client, job)
     assert history(client, job) == history(client, whole)
     assert tensors(client, 1) == tensors(client, 2)
     daemon.stop()
@@ -246,11 +246,12 @@ def test_a_spoilt_checkpoint_is_passed_over(start_daemon, iris, how):
     is_clean(daemon)
 
 
-def test_no_checkpoint_that_holds(start_daemon, iris):
+@at_any_speed
+def test_no_checkpoint_that_holds(start_daemon, iris, pace):
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    body = {**JOB, "training": {**JOB["training"], "epochs": 250}}
+    body = longer(pace, 250)
     whole = client.train(body)["id"]
     job = client.submit(body)["id"]
     wait_for_points(client, job, 20)
@@ -263,16 +264,18 @@ def test_no_checkpoint_that_holds(start_daemon, iris):
     daemon.start()
     client = rest_client.Client(daemon)
     client.wait(job)
+    interrupted(client, job)
     assert history(client, job) == history(client, whole)
     assert tensors(client, 1) == tensors(client, 2)
 
 
-def test_other_numerics(start_daemon, iris):
+@at_any_speed
+def test_other_numerics(start_daemon, iris, pace):
     """A job that goes on under another fingerprint is marked; its points beyond the checkpoint come anew."""
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    body = {**JOB, "training": {**JOB["training"], "epochs": 250}}
+    body = longer(pace, 250)
     whole = client.train(body)["id"]
     assert client.get(f"jobs/{whole}").json()["reproducible"] is True
     job = client.submit(body)["id"]
@@ -291,6 +294,7 @@ def test_other_numerics(start_daemon, iris):
     daemon.start()
     client = rest_client.Client(daemon)
     client.wait(job)
+    interrupted(client, job)
     document = client.get(f"jobs/{job}").json()
     assert document["reproducible"] is False and document["state"] == "succeeded"
     assert history(client, job) == history(client, whole)
@@ -322,7 +326,7 @@ def test_predictions_of_checkpoints(client, iris):
     client.problem("POST", f"jobs/{job}/checkpoints/1/predict", 422, json={"rows": [[1, 2]]})
 
     # While it runs, and not of one that has gone, though its model is still in memory.
-    running = client.submit({**body, "training": {"epochs": 1000000},
+    running = client.submit({**body, "training": {"epochs": 100_000_000},
                              "checkpoint": {"every_epochs": 50, "keep_last": 1}})["id"]
     while not listed(client, running):
         time.sleep(0.02)
@@ -374,7 +378,7 @@ def test_one_that_a_job_waits_for_is_kept(start_daemon, iris):
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
     body = {"name": "pinned", "data": {"dataset": "iris", "target": "species"},
-            "training": {"epochs": 1000000}, "checkpoint": {"every_epochs": 20, "keep_last": 1}}
+            "training": {"epochs": 100_000_000}, "checkpoint": {"every_epochs": 20, "keep_last": 1}}
     job = client.submit(body)["id"]
     while not listed(client, job):
         time.sleep(0.02)

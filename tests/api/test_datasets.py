@@ -167,7 +167,7 @@ def test_delete(client):
     assert problem["detail"] == 'there is no data set "none"' and "errors" not in problem
     client.put("datasets/t", b"x,y\n" + b"1,a\n2,b\n" * 500)
     job = client.submit({"data": {"dataset": "t", "target": "y"},
-                         "training": {"epochs": 1000000, "batch_size": 1}})["id"]
+                         "training": {"epochs": 100_000_000, "batch_size": 1}})["id"]
     problem = client.problem("DELETE", "datasets/t", 409)
     assert f"job {job}" in problem["detail"]
     client.post(f"jobs/{job}/cancel", expect=202)

@@ -64,7 +64,7 @@ def test_a_start_that_fails_begins_no_job(start_daemon, iris):
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    long = {"data": {"dataset": "iris", "target": "species"}, "training": {"epochs": 1_000_000}}
+    long = {"data": {"dataset": "iris", "target": "species"}, "training": {"epochs": 100_000_000}}
     running, queued = client.submit(long)["id"], client.submit(long)["id"]
     client.get(f"jobs/{running}/metrics", query={"wait": 10})
     daemon.kill()

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import rest_client
+from pace import at_any_speed, interrupted, wait_for_points
 
 
 @pytest.fixture
@@ -112,10 +113,11 @@ def test_faults(with_iris):
         "/training/early_stopping/metric", "/training/early_stopping/patience"}
 
 
-def test_recomputed_after_a_kill(start_daemon, iris):
+@at_any_speed
+def test_recomputed_after_a_kill(start_daemon, iris, pace):
     """A job with everything that is watched is taken up by the next daemon and ends with the same points."""
-    stopping = {"metric": "validation.loss", "patience": 300}
-    body = job(epochs=3000, rate=0.0005, training={"early_stopping": stopping, "clip_norm": 1.0},
+    stopping = {"metric": "validation.loss", "patience": pace.epochs(300)}
+    body = job(epochs=pace.epochs(3000), rate=0.0005, training={"early_stopping": stopping, "clip_norm": 1.0},
                schedule={"type": "plateau", "factor": 0.9, "patience": 10})
     daemon = start_daemon()
     client = rest_client.Client(daemon)
@@ -123,11 +125,11 @@ def test_recomputed_after_a_kill(start_daemon, iris):
     whole = client.train(body)
     wanted = client.metrics(whole["id"])
     second = client.submit(body)["id"]
-    page = client.get(f"jobs/{second}/metrics", query={"wait": 30, "limit": 1}).json()
-    assert page["points"]
+    wait_for_points(client, second, 1)
     daemon.kill()
     client = rest_client.Client(start_daemon(data=daemon.data))
     document = client.wait(second)
+    interrupted(client, second)
     assert document["restarts"] == 1
     points = client.metrics(second)
     strip = [[(p["seq"], p["step"], json.dumps(p["values"], sort_keys=True)) for p in these]

@@ -12,7 +12,7 @@ from raw_http import Connection, once, problem, request
 
 SHORT = {"name": "short", "data": {"dataset": "iris", "target": "species"},
          "training": {"epochs": 10, "batch_size": 16}, "metrics": {"every_steps": 5}}
-ENDLESS = {**SHORT, "name": "endless", "training": {"epochs": 1000000, "batch_size": 16},
+ENDLESS = {**SHORT, "name": "endless", "training": {"epochs": 100_000_000, "batch_size": 16},
            "metrics": {"every_steps": 20}}
 # Little enough for sixty readers in one interpreter.
 QUIET = {**ENDLESS, "name": "quiet", "metrics": {"every_steps": 500}}

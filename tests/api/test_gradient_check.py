@@ -188,7 +188,7 @@ def test_a_check_ends_when_the_daemon_stops(daemon, with_iris):
 
 def test_cancelling_a_job_ends_its_check(with_iris):
     body = iris_job(units=2000)
-    body["training"] |= {"gradient_check": True, "epochs": 1000000}
+    body["training"] |= {"gradient_check": True, "epochs": 100_000_000}
     job = with_iris.submit(body)["id"]
     with_iris.post(f"jobs/{job}/cancel", expect=202)
     assert "gradient_check" not in with_iris.wait(job, "cancelled")

@@ -9,8 +9,9 @@ import time
 import pytest
 
 import rest_client
+from pace import at_any_speed, interrupted, wait_for_points
 
-LONG = 1_000_000
+LONG = 100_000_000
 
 
 def specification(epochs=30, name="iris", **training):
@@ -31,9 +32,9 @@ def endless_specification(**training):
     return body
 
 
-def slow_specification():
+def slow_specification(pace):
     """Some seconds of steps, with few points: there is time to interrupt it."""
-    body = specification(4000)
+    body = specification(pace.epochs(4000))
     del body["data"]["validation"]
     body["network"]["layers"][0]["units"] = 256
     body["metrics"]["every_steps"] = 200
@@ -57,12 +58,6 @@ def history(client, job):
 
 def states(document):
     return [transition["to"] for transition in document["transitions"]]
-
-
-def wait_for_points(client, job, count):
-    while len(client.get(f"jobs/{job}/metrics", query={"limit": count, "wait": 10})
-              .json()["points"]) < count:
-        pass
 
 
 @pytest.fixture
@@ -174,16 +169,18 @@ def test_divergence_fails_with_a_reason(with_iris):
     assert points[-1]["values"]["loss"] in ("NaN", "Infinity") or points[-1]["values"]["loss"] > 1e30
 
 
-def test_a_stop_requeues_without_a_restart_and_changes_no_bit(start_daemon, iris):
+@at_any_speed
+def test_a_stop_requeues_without_a_restart_and_changes_no_bit(start_daemon, iris, pace):
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    whole = client.train(slow_specification())
-    job = client.submit(slow_specification())["id"]
+    whole = client.train(slow_specification(pace))
+    job = client.submit(slow_specification(pace))["id"]
     wait_for_points(client, job, 5)
     daemon.restart()
     client = rest_client.Client(daemon)
     document = client.wait(job)
+    interrupted(client, job)
     assert document["restarts"] == 0
     assert states(document) == ["queued", "running", "queued", "running", "succeeded"]
     assert document["transitions"][2]["reason"] == "daemon_stopped"
@@ -191,12 +188,13 @@ def test_a_stop_requeues_without_a_restart_and_changes_no_bit(start_daemon, iris
     assert history(client, job) == history(client, whole["id"])
 
 
-def test_kill_requeues_and_changes_no_bit(start_daemon, iris):
+@at_any_speed
+def test_kill_requeues_and_changes_no_bit(start_daemon, iris, pace):
     daemon = start_daemon("--workers", 1)
     client = rest_client.Client(daemon)
     client.put("datasets/iris", iris)
-    whole = client.train(slow_specification())
-    job = client.submit(slow_specification())["id"]
+    whole = client.train(slow_specification(pace))
+    job = client.submit(slow_specification(pace))["id"]
     for kill in range(3):
         wait_for_points(client, job, 3 + 5 * kill)
         times = {point["seq"]: point["time"]
@@ -208,6 +206,7 @@ def test_kill_requeues_and_changes_no_bit(start_daemon, iris):
         # What had been answered is still there, with its times.
         assert {point["seq"]: point["time"] for point in after}.items() >= times.items()
     document = client.wait(job)
+    interrupted(client, job, 3)
     assert document["restarts"] == 3
     assert document["reproducible"] is True
     assert tensors(weights(client, "iris", 1)) == tensors(weights(client, "iris", 2))

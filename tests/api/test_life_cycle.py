@@ -6,6 +6,7 @@ The states that last only until a trainer notices are in tests/server/test_job_s
 import pytest
 
 import rest_client
+from pace import at_any_speed, pause, wait_for_points
 
 DATA = {"dataset": "iris", "target": "species"}
 ENDLESS = {"data": DATA, "training": {"epochs": 100000000}}
@@ -91,13 +92,14 @@ def test_there_is_no_such_job(one_worker, method, path):
     assert "4711" in one_worker.problem(method, path, 404)["detail"]
 
 
-def test_a_paused_job_gives_way_and_ends_with_the_same_bits(one_worker):
+@at_any_speed
+def test_a_paused_job_gives_way_and_ends_with_the_same_bits(one_worker, pace):
     client = one_worker
-    specification = {"data": DATA, "training": {"epochs": 40000}, "optimizer": {"type": "adam"}}
+    specification = {"data": DATA, "training": {"epochs": pace.epochs(40000)}, "optimizer": {"type": "adam"}}
     whole = client.train(specification)
     job = client.submit(specification)["id"]
-    next(points for points in client.follow_metrics(job) if points)
-    document = act(client, job, "pause")
+    wait_for_points(client, job, 1)
+    document = pause(client, job)
     assert (document["state"], document["reason"]) == ("stopping", "paused")
     document = client.wait_for_state(job, "paused")
     assert document["reason"] == "paused" and document["finished"] is None

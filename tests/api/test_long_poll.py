@@ -10,7 +10,7 @@ from raw_http import Connection, once, problem, request
 ENDLESS = {"name": "endless", "data": {"dataset": "iris", "target": "species"},
            "network": {"layers": [{"type": "dense", "units": 64, "activation": "relu"},
                                   {"type": "dense", "units": "auto"}]},
-           "training": {"epochs": 1000000, "batch_size": 16}, "metrics": {"every_steps": 100}}
+           "training": {"epochs": 100_000_000, "batch_size": 16}, "metrics": {"every_steps": 100}}
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ JOB = {"data": {"dataset": "iris", "target": "species"},
        "network": {"layers": [{"type": "dense", "units": 256, "activation": "relu"},
                               {"type": "dense", "units": 256, "activation": "relu"},
                               {"type": "dense", "units": "auto"}]},
-       "training": {"epochs": 1000000, "batch_size": 64}, "metrics": {"every_steps": 100}}
+       "training": {"epochs": 100_000_000, "batch_size": 64}, "metrics": {"every_steps": 100}}
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

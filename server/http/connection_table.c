@@ -15,6 +15,7 @@ enum { SWEEP_MS = 500 };
 struct bp_connection {
     bp_connection *previous, *next; /* under the table's lock */
     int socket;
+    bool has_place;              /* of the connection's thread */
     _Atomic int64_t deadline_ms; /* monotonic */
 };
 
@@ -24,6 +25,7 @@ struct bp_connection_table {
     bp_connection *first;
     bool stop;
     _Atomic uint64_t count;
+    _Atomic uint64_t free_places;
     int64_t first_deadline_ms; /* duration */
     pthread_t sweeper;
 };
@@ -57,8 +59,8 @@ static void *sweep(void *argument)
     return NULL;
 }
 
-bp_status bp_connection_table_create(bp_connection_table **out, unsigned deadline_ms,
-                                     bp_error *error)
+bp_status bp_connection_table_create(bp_connection_table **out, uint64_t places,
+                                     unsigned deadline_ms, bp_error *error)
 {
     bp_connection_table *table = calloc(1, sizeof *table);
     if (!table)
@@ -70,6 +72,7 @@ bp_status bp_connection_table_create(bp_connection_table **out, unsigned deadlin
     pthread_cond_init(&table->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     table->first_deadline_ms = deadline_ms;
+    table->free_places = places;
     bp_status status = bp_thread_start(&table->sweeper, "http-sweeper", sweep, table, error);
     if (status != BP_OK) {
         pthread_cond_destroy(&table->changed);
@@ -126,8 +129,20 @@ void bp_connection_closed(bp_connection_table *table, bp_connection *connection)
     if (connection->next)
         connection->next->previous = connection->previous;
     pthread_mutex_unlock(&table->mutex);
+    if (connection->has_place)
+        atomic_fetch_add(&table->free_places, 1);
     atomic_fetch_sub(&table->count, 1);
     free(connection);
+}
+
+bool bp_connection_take_place(bp_connection_table *table, bp_connection *connection)
+{
+    if (!connection)
+        return false;
+    uint64_t left = atomic_load(&table->free_places);
+    while (!connection->has_place && left > 0)
+        connection->has_place = atomic_compare_exchange_weak(&table->free_places, &left, left - 1);
+    return connection->has_place;
 }
 
 uint64_t bp_connection_count(const bp_connection_table *table)

@@ -8,6 +8,7 @@
 #ifndef BP_SERVER_HTTP_CONNECTION_TABLE_H
 #define BP_SERVER_HTTP_CONNECTION_TABLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/error.h"
@@ -17,8 +18,9 @@ typedef struct bp_connection_table bp_connection_table;
 
 #define BP_NO_DEADLINE INT64_MAX
 
-/* Starts the sweeper. deadline_ms: what a new connection has until its first request is there. */
-BP_CHECK_RESULT bp_status bp_connection_table_create(bp_connection_table **out,
+/* Starts the sweeper. places: how many connections are served at a time. deadline_ms: what a new connection
+ * has until its first request is there. */
+BP_CHECK_RESULT bp_status bp_connection_table_create(bp_connection_table **out, uint64_t places,
                                                      unsigned deadline_ms, bp_error *error);
 /* After the last connection has closed. Joins the sweeper. Accepts NULL. */
 void bp_connection_table_free(bp_connection_table *table);
@@ -27,7 +29,11 @@ void bp_connection_table_free(bp_connection_table *table);
 bp_connection *bp_connection_opened(bp_connection_table *table, int socket);
 void bp_connection_closed(bp_connection_table *table, bp_connection *connection); /* accepts NULL */
 
-/* Connections now open. */
+/* Takes one of the places, which the connection then has until it closes: others, however many come, do not
+ * drive it out. false: none is free now. Called by the connection's thread; false
+ * for NULL. */
+bool bp_connection_take_place(bp_connection_table *table, bp_connection *connection);
+/* Connections now open, with and without a place. */
 uint64_t bp_connection_count(const bp_connection_table *table);
 
 /* Gives the connection `duration_ms` from now. NULL is ignored. */

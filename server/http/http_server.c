@@ -193,7 +193,8 @@ bp_status bp_http_start(bp_http **out, const bp_http_options *options, const bp_
         status = bp_listener_open(&http->listener, &http->port, &http->host_rule, options->address,
                                   options->port, error);
     if (status == BP_OK)
-        status = bp_connection_table_create(&http->connections, options->deadline_ms, error);
+        status = bp_connection_table_create(&http->connections, options->connection_limit,
+                                            options->deadline_ms, error);
     if (status == BP_OK)
         status = start_helpers(http, error);
     if (status == BP_OK) {

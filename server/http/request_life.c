@@ -173,7 +173,7 @@ static void check(bp_request *request, const char *url, const char *method, cons
         refuse(request, refusal);
         return;
     }
-    if (bp_connection_count(http->connections) > http->options.connection_limit) {
+    if (!bp_connection_take_place(http->connections, request->record)) {
         bp_answer_problem(request, 503, "too many connections");
         request->close = true;
         return;

@@ -171,12 +171,13 @@ static int run_daemon(const bp_options *options, const sigset_t *usual_signals)
         status = open_parts(&parts, options, isa, &error);
     if (status == BP_OK) {
         start_signals(&parts);
+        /* Before anyone is told that the daemon is there: what comes now waits for the loop. */
+        pthread_sigmask(SIG_SETMASK, usual_signals, NULL);
         malloc_trim(0);
         say_listening(options, bp_http_port(parts.http));
         bp_log(BP_LOG_INFO, "ready", "version=%s processor=%s workers=%llu data=\"%s\" ms=%.1f",
                BP_VERSION, bp_isa_name(isa), (unsigned long long)options->workers, options->data,
                (double)(bp_clock_monotonic_ns() - started_ns) * 1e-6);
-        pthread_sigmask(SIG_SETMASK, usual_signals, NULL);
         uv_run(&parts.loop, UV_RUN_DEFAULT);
         stop_signals(&parts);
     } else {
@@ -216,7 +217,7 @@ int main(int argc, char **argv)
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     json_object_seed(0);
     (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for a signal that exists */
-    /* Every thread starts with signals blocked; the main thread takes them once the loop runs. */
+    /* Every thread starts with signals blocked; the main thread takes them once they have handlers. */
     sigset_t all, usual;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &usual);

@@ -214,6 +214,7 @@ bp_status bp_gradient_check(bp_check_report *reports, bp_network *network, const
     bp_status status = prepare(&check, spec, error);
     if (status != BP_OK)
         return status;
+    const bool held = bp_network_hold_state(network, true); /* every pass begins from the same */
     const double loss = fabs(gradient_now(&check));
     const difference_rule *rule = &rules[spec->difference];
     const double absolute_bound = rule->floor * (loss > 1 ? loss : 1);
@@ -239,6 +240,7 @@ bp_status bp_gradient_check(bp_check_report *reports, bp_network *network, const
         }
         reports[index] = report;
     }
+    bp_network_hold_state(network, held);
     bp_network_parameters_changed(network);
     bp_arena_done(&check.arena);
     return status;

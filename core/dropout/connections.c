@@ -1,21 +1,47 @@
 /* Dropout of connections: one mask over each weight matrix for a whole step (or a sampled network);
  * biases are kept. */
+#include <string.h>
+
 #include "core/dropout/dropout.h"
 
-/* Rows of the masks of a layer's tensors lie this far apart, so that no two share a number. */
-static const uint64_t tensor_rows = UINT64_C(1) << 40;
+static bp_status connections_plan(const bp_layer *layer, bool last, bool merged, bp_error *error)
+{
+    (void)last;
+    (void)merged;
+    if ((layer->spec.dropout.value[BP_DROPOUT_VARIATIONAL] != 0) != (layer->type->cell != NULL))
+        return bp_error_set(error, BP_INVALID, "/dropout/variational",
+                            layer->type->cell
+                                ? "connections of a recurrent layer are dropped for all steps at "
+                                  "once: say so with true"
+                                : "this layer's connections are dropped for all rows at once as "
+                                  "it is; true is for recurrent layers");
+    return BP_OK;
+}
+
+/* Of a tensor; the second weights of a recurrent layer are those of its state. */
+static double keep_of(const bp_layer *layer, size_t tensor)
+{
+    return layer->type->cell ? (tensor == 0 ? layer->keep_input : layer->keep_recurrent)
+                             : layer->spec.dropout.value[BP_DROPOUT_KEEP];
+}
 
 static void mask(const bp_layer *layer, const bp_pass *pass, size_t tensor, void *out,
                  const void *in)
 {
     const bp_tensor *shape = &layer->shape.tensor[tensor];
+    const double keep = keep_of(layer, tensor);
+    if (keep == 1) {
+        if (out != in)
+            memcpy(out, in, shape->element_count * pass->kernels->real_size);
+        return;
+    }
     const bp_dropout_masking masking = {.layer = layer->index,
-                                        .keep = layer->spec.dropout.value[BP_DROPOUT_KEEP],
+                                        .keep = keep,
                                         .out = out,
                                         .in = in,
                                         .rows = shape->shape[0],
                                         .width = shape->element_count / shape->shape[0],
-                                        .first_row = tensor * tensor_rows};
+                                        .first_row = tensor * BP_DROPOUT_ARRAY_ROWS};
     bp_dropout_mask(&masking, pass);
 }
 
@@ -42,6 +68,21 @@ static const bp_hyperparameter parameters[] = {
      .default_value = 1,
      .minimum = 0,
      .maximum = 1},
+    {.name = "variational",
+     .meaning = "in recurrent layers, where it must be true: one mask for all steps, on the "
+                "weights of the "
+                "input and on those of the state",
+     .kind = BP_BOOLEAN_PARAMETER,
+     .default_value = 0,
+     .minimum = 0,
+     .maximum = 1},
+    {.name = "keep_recurrent",
+     .meaning = "in recurrent layers: probability that a weight of the state is kept; 0 stands for "
+                "keep",
+     .kind = BP_REAL_PARAMETER,
+     .default_value = 0,
+     .minimum = 0,
+     .maximum = 1},
 };
 
 const bp_dropout bp_dropout_connections = {
@@ -56,6 +97,7 @@ const bp_dropout bp_dropout_connections = {
                .parameter_count = sizeof parameters / sizeof parameters[0],
                .parameters = parameters},
     .masks_weights = true,
+    .plan = connections_plan,
     .weights = connections_weights,
     .gradients = connections_gradients,
 };

@@ -10,6 +10,47 @@ static bool is_noisy(const bp_pass *pass)
     return pass->noise.kind != BP_NOISE_NONE;
 }
 
+bp_status bp_dropout_plan(bp_layer *layer, bool last, bool merged, bp_error *error)
+{
+    const bp_choice *choice = &layer->spec.dropout;
+    layer->dropout = NULL;
+    layer->keep_input = layer->keep_recurrent = 1;
+    if (!choice->member)
+        return BP_OK;
+    if (layer->type->is_mask)
+        return bp_error_set(error, BP_INVALID, "/dropout",
+                            "a dropout layer is all the dropout there is on its input");
+    const double keep = choice->value[BP_DROPOUT_KEEP];
+    if (!(keep > 0 && keep <= 1))
+        return bp_error_set(error, BP_INVALID, "/dropout/keep", "must be above 0 and at most 1");
+    const bp_dropout *dropout = (const bp_dropout *)choice->member;
+    const bool has_state_part = dropout->member.parameter_count > BP_DROPOUT_KEEP_RECURRENT;
+    const double given = has_state_part ? choice->value[BP_DROPOUT_KEEP_RECURRENT] : 0;
+    const bool variational = has_state_part && choice->value[BP_DROPOUT_VARIATIONAL] != 0;
+    if (!(given >= 0 && given <= 1))
+        return bp_error_set(error, BP_INVALID, "/dropout/keep_recurrent", "must be from 0 to 1");
+    if (given > 0 && !(layer->type->cell && variational))
+        return bp_error_set(error, BP_INVALID, "/dropout/keep_recurrent",
+                            "only variational dropout in a recurrent layer is on its state");
+    bp_status status = dropout->plan ? dropout->plan(layer, last, merged, error) : BP_OK;
+    if (status != BP_OK)
+        return status;
+    const double keep_recurrent = given > 0 ? given : keep;
+    if (layer->type->cell && variational) {
+        layer->keep_input = keep;
+        layer->keep_recurrent = keep_recurrent;
+    }
+    layer->dropout = keep < 1 || (variational && keep_recurrent < 1) ? dropout : NULL;
+    return BP_OK;
+}
+
+uint64_t bp_dropout_period(const bp_choice *choice, const bp_pass *pass)
+{
+    if (pass->noise.kind == BP_NOISE_SAMPLE)
+        return 1;
+    return choice->value[BP_DROPOUT_VARIATIONAL] != 0 ? pass->streams : 0;
+}
+
 const void *bp_dropout_weights(bp_layer *layer, const bp_pass *pass, size_t tensor)
 {
     if (layer->dropout && layer->dropout->weights && is_noisy(pass))
@@ -73,7 +114,7 @@ static void mask_block(void *argument, size_t block)
     call.out = (unsigned char *)call.out + offset;
     call.in = (const unsigned char *)call.in + offset;
     call.rows = left < job->block_rows ? left : job->block_rows;
-    call.first_row += call.one_row ? 0 : first;
+    call.passed = first;
     job->kernels->mask(&call);
 }
 
@@ -87,7 +128,7 @@ void bp_dropout_mask(const bp_dropout_masking *masking, const bp_pass *pass)
                              .width = width,
                              .random = stream_of(pass, masking->layer),
                              .first_row = masking->first_row,
-                             .one_row = masking->one_row,
+                             .period = masking->period,
                              .threshold = threshold_of(masking->keep),
                              .scale = 1 / masking->keep},
                     .block_rows = width < MASK_BLOCK_ELEMENTS ? MASK_BLOCK_ELEMENTS / width : 1};

@@ -12,16 +12,18 @@
 
 #include "core/layer/layer.h"
 
-/* The first hyperparameter of every member. */
-enum { BP_DROPOUT_KEEP };
+/* The hyperparameters: the first of every member and of the dropout layer, the second of those that
+ * have it, the third of members for recurrent layers. */
+enum { BP_DROPOUT_KEEP, BP_DROPOUT_VARIATIONAL, BP_DROPOUT_KEEP_RECURRENT };
 
 typedef struct bp_dropout {
     bp_member member;
     bool masks_weights; /* needs bp_layer.masked_parameter */
     bool masks_output;  /* needs bp_layer.masked: what the layer above sees is not a */
-    /* Whether a layer of this shape can have it; NULL: any. last: its output is the network's;
-     * merged: and the loss applies the activation. BP_INVALID, BP_SHAPE. */
-    bp_status (*plan)(const bp_layer_shape *shape, bool last, bool merged, bp_error *error);
+    /* Whether a layer can have it, of which type, shape, specification and room are set; NULL: any. last:
+     * its output is the network's; merged: and the loss applies the activation. BP_INVALID,
+     * BP_SHAPE. */
+    bp_status (*plan)(const bp_layer *layer, bool last, bool merged, bp_error *error);
     /* Fills masked_parameter for a pass with noise. NULL: weights are used as they are. */
     void (*weights)(bp_layer *layer, const bp_pass *pass);
     /* Turns the gradients of the masked weights into those of the weights, in a pass with noise. */
@@ -46,6 +48,10 @@ enum bp_dropout_index {
 
 extern const bp_family bp_dropout_family;
 
+/* Sets what a layer has of dropout, from its specification; `last` and `merged` as above. BP_INVALID,
+ * BP_SHAPE; where is below the layer ("/dropout/keep"). */
+BP_CHECK_RESULT bp_status bp_dropout_plan(bp_layer *layer, bool last, bool merged, bp_error *error);
+
 /* Before the product: the weights that this pass computes with, masked anew where there is noise. */
 const void *bp_dropout_weights(bp_layer *layer, const bp_pass *pass, size_t tensor);
 /* In backward: the same weights again. */
@@ -59,18 +65,24 @@ void bp_dropout_gradients(bp_layer *layer, const bp_pass *pass);
 
 /* ---- for members and for the dropout layer ---- */
 
+/* Rows after which masks of a layer with this choice repeat, as bp_mask_call has it: 1 in a sampled
+ * network, the streams where variational, otherwise 0. */
+uint64_t bp_dropout_period(const bp_choice *choice, const bp_pass *pass);
+
 /* out (rows, width) ← m ∘ in / keep under this pass's mask of a layer, whose rows are counted from
- * first_row; one_row: one mask for all of them. out may be in. Split over threads when large. */
+ * first_row and repeat after `period` of them, if not 0. out may be in. Split over threads when large. */
 typedef struct bp_dropout_masking {
     size_t layer; /* its index */
     double keep;  /* above 0, below 1 */
     void *out;
     const void *in;
     size_t rows, width;
-    uint64_t first_row;
-    bool one_row;
+    uint64_t first_row, period;
 } bp_dropout_masking;
 void bp_dropout_mask(const bp_dropout_masking *masking, const bp_pass *pass);
+
+/* Masks of different arrays of one layer begin this many rows apart, so that no two share a number. */
+#define BP_DROPOUT_ARRAY_ROWS (UINT64_C(1) << 40)
 
 /* Whether unit 0 of a row is kept: the mask of something that a row has one of. */
 bool bp_dropout_keeps_row(const bp_layer *layer, const bp_pass *pass, uint64_t row);

@@ -3,15 +3,20 @@
 
 #include "core/dropout/dropout.h"
 
-static bp_status layer_plan(const bp_layer_shape *shape, bool last, bool merged, bp_error *error)
+static bp_status layer_plan(const bp_layer *layer, bool last, bool merged, bp_error *error)
 {
+    const bp_layer_shape *shape = &layer->shape;
+    if (layer->type->cell)
+        return bp_error_set(error, BP_INVALID, "/dropout",
+                            "rows cannot go past a recurrent layer, whose state would then have "
+                            "holes; drop units or connections");
     if (shape->input_width != shape->output_width)
-        return bp_error_set(error, BP_SHAPE, "",
+        return bp_error_set(error, BP_SHAPE, "/dropout",
                             "dropout of a layer lets rows past it, so its %zu inputs and %zu units "
                             "must be as many",
                             shape->input_width, shape->output_width);
     if (last && merged)
-        return bp_error_set(error, BP_INVALID, "",
+        return bp_error_set(error, BP_INVALID, "/dropout",
                             "the loss applies this layer's activation itself, so there is no f(x) "
                             "to drop; dropout of layers belongs below");
     return BP_OK;

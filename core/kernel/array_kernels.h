@@ -1,4 +1,4 @@
-/* What reduce.c, elementwise.c and mask.c of one variant put into its table; meanings in kernels.h. */
+/* What reduce.c, elementwise.c, mask.c and the cells of one variant put into its table; meanings in kernels.h. */
 #ifndef BP_CORE_KERNEL_ARRAY_KERNELS_H
 #define BP_CORE_KERNEL_ARRAY_KERNELS_H
 
@@ -7,6 +7,8 @@
 
 #include "core/kernel/variant.h"
 
+struct bp_gru_call;
+struct bp_lstm_call;
 struct bp_mask_call;
 
 double BP_VARIANT(bp_sum)(const void *x, size_t count);
@@ -28,5 +30,9 @@ void BP_VARIANT(bp_exp_array)(void *out, const void *x, size_t count);
 void BP_VARIANT(bp_log_array)(void *out, const void *x, size_t count);
 void BP_VARIANT(bp_tanh_array)(void *out, const void *x, size_t count);
 void BP_VARIANT(bp_mask)(const struct bp_mask_call *call);
+void BP_VARIANT(bp_lstm_forward)(const struct bp_lstm_call *call, size_t first, size_t count);
+void BP_VARIANT(bp_lstm_backward)(const struct bp_lstm_call *call, size_t first, size_t count);
+void BP_VARIANT(bp_gru_forward)(const struct bp_gru_call *call, size_t first, size_t count);
+void BP_VARIANT(bp_gru_backward)(const struct bp_gru_call *call, size_t first, size_t count);
 
 #endif

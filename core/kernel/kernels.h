@@ -11,6 +11,7 @@
 
 #include "core/activation/activation.h"
 #include "core/base/dtype.h"
+#include "core/kernel/cell.h"
 #include "core/kernel/gemm.h"
 #include "core/kernel/mask.h"
 #include "core/loss/loss.h"
@@ -67,6 +68,12 @@ typedef struct bp_kernels {
 
     /* ---- dropout masks: core/kernel/mask.h ---- */
     void (*mask)(const bp_mask_call *call);
+
+    /* ---- cells of recurrent layers: core/kernel/cell.h; rows [first, first + count) of a step ---- */
+    void (*lstm_forward)(const bp_lstm_call *call, size_t first, size_t count);
+    void (*lstm_backward)(const bp_lstm_call *call, size_t first, size_t count);
+    void (*gru_forward)(const bp_gru_call *call, size_t first, size_t count);
+    void (*gru_backward)(const bp_gru_call *call, size_t first, size_t count);
 
     /* ---- families, indexed by member.index ---- */
     const bp_activation *const *activations;

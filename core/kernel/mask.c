@@ -117,7 +117,9 @@ void BP_VARIANT(bp_mask)(const bp_mask_call *call)
 {
     bp_real *out = call->out;
     const bp_real *in = call->in;
-    for (size_t row = 0; row < call->rows; row++)
+    for (size_t row = 0; row < call->rows; row++) {
+        const uint64_t place = call->passed + row;
         mask_row(out + row * call->width, in + row * call->width,
-                 call->first_row + (call->one_row ? 0 : row), call);
+                 call->first_row + (call->period ? place % call->period : place), call);
+    }
 }

@@ -19,8 +19,10 @@ typedef struct bp_mask_call {
     const void *in; /* (rows, width) */
     size_t rows, width;
     bp_random random;   /* the mask's stream */
-    uint64_t first_row; /* of the mask, for the first row of in */
-    bool one_row;       /* every row of in is under the mask's first_row */
+    uint64_t first_row; /* of the mask */
+    /* Row r of in is under row first_row + passed + r of the mask; with a period, under
+     * first_row + (passed + r) mod period. */
+    uint64_t passed, period;
     uint32_t threshold; /* a word below it keeps */
     double scale;       /* of what is kept; the rest is +0, whatever it was */
 } bp_mask_call;

@@ -50,12 +50,11 @@ static bp_status dense_plan(bp_layer_shape *shape, const bp_layer_spec *spec, si
     return BP_OK;
 }
 
-static bool dense_measure(size_t *packed_bytes, size_t *scratch_bytes, const bp_layer_shape *shape,
-                          const bp_kernels *kernels, size_t rows)
+static bool dense_measure(size_t *packed_bytes, size_t *scratch_bytes, const bp_layer *layer,
+                          const bp_kernels *kernels)
 {
-    (void)rows;
     *scratch_bytes = 0;
-    *packed_bytes = kernels->gemm_packed_bytes(shape->input_width, shape->output_width);
+    *packed_bytes = kernels->gemm_packed_bytes(layer->shape.input_width, layer->shape.output_width);
     return *packed_bytes > 0;
 }
 

@@ -17,12 +17,11 @@ static bp_status dropout_plan(bp_layer_shape *shape, const bp_layer_spec *spec, 
     return BP_OK;
 }
 
-static bool dropout_measure(size_t *packed_bytes, size_t *scratch_bytes,
-                            const bp_layer_shape *shape, const bp_kernels *kernels, size_t rows)
+static bool dropout_measure(size_t *packed_bytes, size_t *scratch_bytes, const bp_layer *layer,
+                            const bp_kernels *kernels)
 {
-    (void)shape;
+    (void)layer;
     (void)kernels;
-    (void)rows;
     *packed_bytes = *scratch_bytes = 0;
     return true;
 }
@@ -49,7 +48,7 @@ static void mask(const bp_layer *layer, const bp_pass *pass, void *out, const vo
                                         .in = in,
                                         .rows = pass->rows,
                                         .width = layer->shape.output_width,
-                                        .one_row = pass->noise.kind == BP_NOISE_SAMPLE};
+                                        .period = bp_dropout_period(&layer->spec.layer, pass)};
     bp_dropout_mask(&masking, pass);
 }
 
@@ -79,6 +78,13 @@ static const bp_hyperparameter parameters[] = {
      .required = true,
      .exclusive_minimum = true,
      .default_value = 1,
+     .minimum = 0,
+     .maximum = 1},
+    {.name = "variational",
+     .meaning =
+         "one mask for all steps of a sequence, a new one for each sequence and training step",
+     .kind = BP_BOOLEAN_PARAMETER,
+     .default_value = 0,
      .minimum = 0,
      .maximum = 1},
 };

@@ -2,7 +2,9 @@
  * layer is a bp_layer whose pointers lead into the network's one parameter block and one arena.
  *
  * Letters: x input, W weights [out, in], b bias, z = W x + b, a = f(z), δ the error arriving at z.
- */
+ *
+ * Rows of a pass over sequences are time-major: row t·S + s is step t of stream s, S the streams of
+ * the pass. Only recurrent layers, and masks that are the same at all steps, look at that. */
 #ifndef BP_CORE_LAYER_LAYER_H
 #define BP_CORE_LAYER_LAYER_H
 
@@ -18,7 +20,7 @@
 #include "core/kernel/kernels.h"
 #include "core/random/random.h"
 
-enum { BP_LAYER_TENSOR_LIMIT = 4 };
+enum { BP_LAYER_TENSOR_LIMIT = 4, BP_LAYER_STATE_LIMIT = 2 };
 
 /* One entry of network.layers. */
 typedef struct bp_layer_spec {
@@ -37,6 +39,10 @@ typedef struct bp_layer_shape {
     bool tensor_is_weight[BP_LAYER_TENSOR_LIMIT];
     size_t fan_in, fan_out;
     size_t initialize_bytes; /* of scratch that initialize needs */
+    /* What is carried from pass to pass: state_count arrays (streams, output_width), 0 but in
+     * recurrent layers, with names ("h", "c"). */
+    size_t state_count;
+    const char *state_name[BP_LAYER_STATE_LIMIT];
 } bp_layer_shape;
 
 /* Where the randomness of a pass comes from. */
@@ -52,16 +58,26 @@ typedef struct bp_noise {
     uint64_t step; /* of training, or number of the sample */
 } bp_noise;
 
+/* What a network is planned for, as far as layers must know. */
+typedef struct bp_layer_room {
+    size_t rows;    /* most rows of a pass */
+    size_t streams; /* most streams of a pass; 0: rows are not parts of sequences */
+    bool training;  /* backward may follow a pass */
+} bp_layer_room;
+
 /* One pass of a batch through a network. */
 typedef struct bp_pass {
     const bp_kernels *kernels;
     const bp_parallel *parallel; /* may be NULL */
     size_t rows;                 /* of this batch, at most the planned number */
-    bool training;               /* backward follows: keep what it needs */
+    size_t streams;   /* S, of which rows is a multiple; 0 where there are no sequences */
+    bool holds_state; /* begin from the carried state, and leave it as it is */
+    bool training;    /* backward follows: keep what it needs */
     bp_noise noise;
 } bp_pass;
 
 struct bp_layer_type;
+struct bp_cell;
 struct bp_dropout;
 
 /* A planned layer. Everything is borrowed from the network. */
@@ -72,12 +88,19 @@ typedef struct bp_layer {
     const bp_activation *activation;  /* of the kernels in use; identity where the loss merges it */
     const struct bp_dropout *dropout; /* NULL: none, or one that keeps everything */
     size_t index;                     /* in network.layers */
+    bp_layer_room room;
+    /* Of a recurrent layer: the probabilities that an input, and an element of h before its product,
+     * is kept under a mask that is the same at all steps of a pass; 1: there is no mask. */
+    double keep_input, keep_recurrent;
     void *parameter[BP_LAYER_TENSOR_LIMIT];
     void *gradient[BP_LAYER_TENSOR_LIMIT]; /* NULL in a network planned for prediction only */
     /* Row-major, `planned rows` × width each. */
     const void *x; /* (rows, input_width): the activations below; set for each pass */
     void *z;       /* (rows, output_width) before the activation; equals a unless z is to be kept */
-    void *a;       /* (rows, output_width) f(z), before dropout */
+    /* (rows, output_width) f(z), before dropout. Before a of a recurrent layer lies room for the
+     * output of one more step: the state that a pass begins from. */
+    void *a;
+    void *state[BP_LAYER_STATE_LIMIT]; /* (streams, output_width): what the next pass begins from */
     /* (rows, output_width) what the layer above sees: a, what dropout has made of it (in masked), or
      * x itself; set by each forward. */
     const void *output;
@@ -97,19 +120,23 @@ typedef struct bp_layer_type {
     /* Only masks its input: no activation, initialiser or dropout of its own; output may be x; dx may
      * be delta. Refused as a last layer. */
     bool is_mask;
+    const struct bp_cell *cell; /* of a recurrent layer, which needs sequences; NULL elsewhere */
+    bool is_fixed;              /* its activations are its own: none is chosen, and z is a */
+    const char *default_activation; /* where none is chosen; NULL: identity */
     /* Fills shape. BP_SHAPE, BP_TOO_LARGE (a size overflows). */
     bp_status (*plan)(bp_layer_shape *shape, const bp_layer_spec *spec, size_t input_width,
                       bp_error *error);
-    /* Bytes of packed weights and of scratch for `rows` rows; false on overflow. */
-    bool (*measure)(size_t *packed_bytes, size_t *scratch_bytes, const bp_layer_shape *shape,
-                    const bp_kernels *kernels, size_t rows);
+    /* Bytes of packed weights and of scratch, from shape, room and dropout; false on overflow. */
+    bool (*measure)(size_t *packed_bytes, size_t *scratch_bytes, const bp_layer *layer,
+                    const bp_kernels *kernels);
     /* Writes initial parameters: a function of specification, index and seed. scratch: 64-byte
      * aligned, shape.initialize_bytes of it. */
     void (*initialize)(bp_layer *layer, const bp_kernels *kernels, uint64_t seed, void *scratch);
     /* Reads x, writes z and a, sets output. Allocates nothing. */
     void (*forward)(bp_layer *layer, const bp_pass *pass);
     /* Turns delta from dJ/d(output) into dJ/dz, writes gradient[] (overwriting), and, unless dx is NULL
-     * (nothing below wants it), dx = dJ/dx (rows, input_width). */
+     * (nothing below wants it), dx = dJ/dx (rows, input_width). Once after a forward: it may use
+     * up what that has kept. */
     void (*backward)(bp_layer *layer, const bp_pass *pass, void *dx);
 } bp_layer_type;
 

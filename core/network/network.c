@@ -114,6 +114,62 @@ void bp_network_set_noise(bp_network *network, bp_noise noise)
     network->noise = noise;
 }
 
+void bp_network_set_streams(bp_network *network, size_t streams)
+{
+    assert(streams >= 1 && streams <= network->room.streams);
+    network->streams = streams;
+}
+
+bool bp_network_hold_state(bp_network *network, bool hold)
+{
+    const bool held = network->holds_state;
+    network->holds_state = hold;
+    return held;
+}
+
+void bp_network_state_reset(bp_network *network)
+{
+    if (network->state_bytes > 0)
+        memset(network->state, 0, network->state_bytes);
+}
+
+void *bp_network_state(bp_network *network)
+{
+    return network->state;
+}
+
+size_t bp_network_state_bytes(const bp_network *network)
+{
+    return network->state_bytes;
+}
+
+size_t bp_network_state_count(const bp_network *network)
+{
+    size_t count = 0;
+    for (size_t index = 0; index < network->layer_count; index++)
+        count += network->layers[index].shape.state_count;
+    return count;
+}
+
+bp_tensor bp_network_state_tensor(const bp_network *network, size_t index)
+{
+    const bp_layer *layer = network->layers;
+    while (index >= layer->shape.state_count) {
+        index -= layer->shape.state_count;
+        layer++;
+        assert(layer < network->layers + network->layer_count);
+    }
+    const size_t streams = network->room.streams, width = layer->shape.output_width;
+    bp_tensor tensor = {.dtype = network->kernels->dtype,
+                        .rank = 2,
+                        .shape = {streams, width},
+                        .element_count = streams * width,
+                        .data = layer->state[index]};
+    bp_network_label(tensor.name, sizeof tensor.name, "layers.", layer->index, ".",
+                     layer->shape.state_name[index]);
+    return tensor;
+}
+
 const bp_kernels *bp_network_kernels(const bp_network *network)
 {
     return network->kernels;

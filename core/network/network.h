@@ -18,8 +18,13 @@ typedef struct bp_network_spec {
     bp_dtype dtype;
     bp_isa isa;
     bp_network_use use;
-    size_t input_width;          /* elements of a row, at least 1 */
-    size_t batch_rows;           /* most rows of one pass, at least 1 */
+    size_t input_width; /* elements of a row, at least 1 */
+    size_t batch_rows;  /* most rows of one pass, at least 1 */
+    /* Where rows are steps of sequences: most streams and most steps of a pass, whose product is
+     * batch_rows. 0: they are not, and no layer may be recurrent. */
+    struct {
+        size_t streams, steps;
+    } sequence;
     size_t layer_count;          /* 1 … BP_LAYER_LIMIT */
     const bp_layer_spec *layers; /* "auto" already resolved */
     bp_choice loss;
@@ -97,6 +102,28 @@ void bp_network_parameters_changed(bp_network *network);
  * it does not concern has none. Without noise a pass computes what dropout computes on average. */
 void bp_network_set_noise(bp_network *network, bp_noise noise);
 
+/* Of a network over sequences: how many streams the rows of the next passes are, from 1 to the planned
+ * number, which it is at first. Fewer streams than planned go by the first of the carried states and
+ * leave the others alone. */
+void bp_network_set_streams(bp_network *network, size_t streams);
+
+/* What recurrent layers carry from pass to pass: it is zero at first, a forward begins from it and
+ * leaves what the next one begins from. No gradient goes into it (backpropagation through time is
+ * truncated at the begin of a pass). All of it is one block, gaps for alignment included, which a
+ * checkpoint keeps as it is; state_bytes 0: the network carries nothing. */
+void bp_network_state_reset(bp_network *network);
+void *bp_network_state(bp_network *network);
+size_t bp_network_state_bytes(const bp_network *network);
+
+/* The same as tensors (planned streams, units), "layers.<i>.h" and, of an LSTM, "layers.<i>.c"; data
+ * leads into the block. */
+size_t bp_network_state_count(const bp_network *network);
+bp_tensor bp_network_state_tensor(const bp_network *network, size_t index);
+
+/* true: passes begin from the carried state and leave it as it is, until it is said again. Returns
+ * what it was before: false at first. */
+bool bp_network_hold_state(bp_network *network, bool hold);
+
 /* Runs rows through. input (rows, input_width), borrowed until the matching backward. Returns the
  * last layer's output (rows, output_width), borrowed until the next pass: logits where the loss
  * merges. */
@@ -107,7 +134,7 @@ const void *bp_network_forward(bp_network *network, const bp_parallel *parallel,
 double bp_network_loss_value(bp_network *network, const bp_parallel *parallel,
                              const bp_targets *targets, double *row_loss);
 
-/* After a forward with training: fills the gradient block with the gradient of the mean loss and
+/* Once after a forward with training: fills the gradient block with the gradient of the mean loss and
  * returns that loss. Each δ is computed once and kept for the layer below. */
 double bp_network_backward(bp_network *network, const bp_parallel *parallel,
                            const bp_targets *targets);

@@ -16,10 +16,13 @@ const void *bp_network_forward(bp_network *network, const bp_parallel *parallel,
 {
     assert(rows >= 1 && rows <= network->batch_rows);
     assert(!training || network->use == BP_USE_TRAINING);
+    assert(network->streams == 0 || rows % network->streams == 0);
     const bp_noise_kind kind = training ? BP_NOISE_TRAINING : BP_NOISE_SAMPLE;
     const bp_pass pass = {.kernels = network->kernels,
                           .parallel = parallel,
                           .rows = rows,
+                          .streams = network->streams,
+                          .holds_state = network->holds_state,
                           .training = training,
                           .noise = network->noise.kind == kind ? network->noise
                                                                : (bp_noise){BP_NOISE_NONE, 0, 0}};
@@ -31,6 +34,7 @@ const void *bp_network_forward(bp_network *network, const bp_parallel *parallel,
         x = layer->output;
     }
     network->rows = rows;
+    network->pass_streams = network->streams;
     network->training = training;
     network->pass_noise = pass.noise;
     network->shown = false;
@@ -92,6 +96,7 @@ double bp_network_backward(bp_network *network, const bp_parallel *parallel,
     const bp_pass pass = {.kernels = network->kernels,
                           .parallel = parallel,
                           .rows = network->rows,
+                          .streams = network->pass_streams,
                           .training = true,
                           .noise = network->pass_noise};
     const double loss =

@@ -55,30 +55,35 @@ static bp_status check_spec(const bp_network_spec *spec, bp_error *error)
         return bp_error_set(error, BP_INVALID, "/training/batch_size", "must be at least 1");
     if (!spec->loss.member)
         return bp_error_set(error, BP_INVALID, "/loss", "a network needs a loss");
+    size_t steps = 0; /* of all streams */
+    if (!bp_checked_multiply(&steps, spec->sequence.streams, spec->sequence.steps) ||
+        (spec->sequence.streams > 0 && steps != spec->batch_rows))
+        return bp_error_set(error, BP_INVALID, "/training/batch_size",
+                            "the rows of a batch must be its streams times their steps");
     return BP_OK;
 }
 
-/* The layer's dropout, once its shape is known. */
-static bp_status plan_dropout(bp_layer *layer, const bp_network_spec *spec, bool merged,
-                              bp_error *error)
+/* What a type asks of the network around it. */
+static bp_status check_place(const bp_layer *layer, bp_error *error)
 {
-    const bp_choice *choice = &layer->spec.dropout;
-    if (!choice->member)
-        return BP_OK;
-    if (layer->type->is_mask)
-        return layer_error(error, BP_INVALID, layer->index, "/dropout",
-                           "a dropout layer is all the dropout there is on its input");
-    const double keep = choice->value[BP_DROPOUT_KEEP];
-    if (!(keep > 0 && keep <= 1))
-        return layer_error(error, BP_INVALID, layer->index, "/dropout/keep",
-                           "must be above 0 and at most 1");
-    const bp_dropout *dropout = (const bp_dropout *)choice->member;
-    const bool last = layer->index + 1 == spec->layer_count;
-    bp_error inner = {.status = BP_OK};
-    bp_status status = dropout->plan ? dropout->plan(&layer->shape, last, merged, &inner) : BP_OK;
-    if (status != BP_OK)
-        return layer_error(error, status, layer->index, "/dropout", inner.message);
-    layer->dropout = keep < 1 ? dropout : NULL;
+    const bool has_sequences = layer->room.streams > 0;
+    if (layer->type->cell && !has_sequences)
+        return layer_error(error, BP_INVALID, layer->index, "/type",
+                           "a recurrent layer wants sequences, and the data have none");
+    if (layer->type->is_mask && layer->spec.layer.value[BP_DROPOUT_VARIATIONAL] != 0 &&
+        !has_sequences)
+        return layer_error(error, BP_INVALID, layer->index, "/variational",
+                           "one mask for all steps wants sequences, and the data have none");
+    return BP_OK;
+}
+
+/* What a layer that chooses no activation may be given. */
+static bp_status check_fixed_layer(const bp_layer_spec *layer, size_t index, bp_error *error)
+{
+    const bp_member *activation = layer->activation.member;
+    if (activation && activation->index != BP_ACTIVATION_identity)
+        return layer_error(error, BP_INVALID, index, "/activation",
+                           "the activations of this layer are its own");
     return BP_OK;
 }
 
@@ -105,18 +110,20 @@ static bp_status plan_shape(bp_layer *layer, const bp_network *network, const bp
     if (!layer_spec->layer.member)
         return layer_error(error, BP_INVALID, index, "/type", "a layer needs a type");
     const bp_layer_type *type = (const bp_layer_type *)layer_spec->layer.member;
-    if (!type->is_mask && !layer_spec->activation.member)
+    const bool chooses = !type->is_mask && !type->is_fixed;
+    if (chooses && !layer_spec->activation.member)
         return layer_error(error, BP_INVALID, index, "/activation", "a layer needs an activation");
     if (!type->is_mask && !layer_spec->initializer.member)
         return layer_error(error, BP_INVALID, index, "/init", "a layer needs an initialiser");
-    bp_status status = type->is_mask ? check_mask_layer(layer_spec, index, last, error) : BP_OK;
+    bp_status status = type->is_mask    ? check_mask_layer(layer_spec, index, last, error)
+                       : type->is_fixed ? check_fixed_layer(layer_spec, index, error)
+                                        : BP_OK;
     if (status != BP_OK)
         return status;
 
-    *layer = (bp_layer){.type = type, .spec = *layer_spec, .index = index};
-    layer->activation =
-        network->kernels->activations[type->is_mask ? (size_t)BP_ACTIVATION_identity
-                                                    : layer_spec->activation.member->index];
+    *layer = (bp_layer){.type = type, .spec = *layer_spec, .index = index, .room = network->room};
+    layer->activation = network->kernels->activations[chooses ? layer_spec->activation.member->index
+                                                              : (size_t)BP_ACTIVATION_identity];
     if (layer->activation->rowwise && !last)
         return layer_error(error, BP_INVALID, index, "/activation",
                            "this activation works on whole rows and may only be on the last layer");
@@ -131,7 +138,11 @@ static bp_status plan_shape(bp_layer *layer, const bp_network *network, const bp
         return layer_error(error, status, index, inner.where, inner.message);
     for (size_t tensor = 0; tensor < layer->shape.tensor_count; tensor++)
         layer->shape.tensor[tensor].dtype = spec->dtype;
-    return plan_dropout(layer, spec, merged, error);
+    status = check_place(layer, error);
+    if (status != BP_OK)
+        return status;
+    status = bp_dropout_plan(layer, last, merged, &inner);
+    return status == BP_OK ? BP_OK : layer_error(error, status, index, inner.where, inner.message);
 }
 
 /* Takes the layer's parameter tensors, in order, each aligned, from the block. */
@@ -158,6 +169,31 @@ static void plan_masked_parameters(bp_layer *layer, bp_arena *arena, size_t real
         if (layer->shape.tensor_is_weight[tensor])
             layer->masked_parameter[tensor] =
                 bp_arena_take(arena, layer->shape.tensor[tensor].element_count, real_size);
+}
+
+/* Takes what the layer carries from the block that holds it all. */
+static void plan_state(bp_layer *layer, bp_arena *state, size_t real_size)
+{
+    for (size_t i = 0; i < layer->shape.state_count; i++)
+        layer->state[i] =
+            take_rows(state, layer->room.streams, layer->shape.output_width, real_size);
+}
+
+/* a of a recurrent layer, with room for one step before it; never shared, because a pass may begin
+ * from the end of the last one. */
+static void *take_steps(bp_arena *arena, const bp_layer *layer, size_t real_size)
+{
+    size_t row_bytes, before, bytes;
+    if (!bp_checked_multiply(&row_bytes, layer->shape.output_width, real_size) ||
+        !bp_checked_multiply(&before, layer->room.streams, row_bytes) ||
+        !bp_checked_align(&before, before, BP_ALIGNMENT) ||
+        !bp_checked_multiply(&bytes, layer->room.rows, row_bytes) ||
+        !bp_checked_add(&bytes, bytes, before)) {
+        arena->overflow = true;
+        return NULL;
+    }
+    unsigned char *base = bp_arena_take(arena, bytes, 1);
+    return base ? base + before : NULL;
 }
 
 /* Two layers never need their buffers at the same time unless they are neighbours, so buffers that
@@ -187,23 +223,28 @@ typedef struct plan {
     bool keep_all_a, keep_all_delta; /* of all layers until the end of the pass */
     size_t real_size;
     alternating a, delta;
+    bp_arena state; /* what recurrent layers carry: measured first */
 } plan;
 
 /* Room for the layer's activations and errors, or a share in the alternating buffers. */
 static void plan_buffers(bp_layer *layer, plan *p, bp_arena *arena, size_t parity)
 {
     const size_t rows = p->spec->batch_rows, width = layer->shape.output_width;
-    if (p->keep_all_a)
+    const bool keep_a = p->keep_all_a || layer->type->cell;
+    if (layer->type->cell)
+        layer->a = take_steps(arena, layer, p->real_size);
+    else if (keep_a)
         layer->a = take_rows(arena, rows, width, p->real_size);
     else if (width > p->a.width[parity])
         p->a.width[parity] = width;
     const bool separate_z =
-        !layer->type->is_mask &&
+        !layer->type->is_mask && !layer->type->is_fixed &&
         (p->spec->keep_z || (p->training && layer->activation->derivative_from_z));
     layer->z = separate_z ? take_rows(arena, rows, width, p->real_size) : layer->a;
     layer->masked = layer->a;
-    if (layer->dropout && layer->dropout->masks_output && p->keep_all_a)
+    if (layer->dropout && layer->dropout->masks_output && keep_a)
         layer->masked = take_rows(arena, rows, width, p->real_size);
+    plan_state(layer, &p->state, p->real_size);
     if (layer->dropout && layer->dropout->masks_weights)
         plan_masked_parameters(layer, arena, p->real_size);
     if (p->training && p->keep_all_delta)
@@ -235,8 +276,7 @@ static bp_status plan_layers(bp_network *network, plan *p, bp_network_size *size
             return layer_error(error, BP_TOO_LARGE, index, "", "the layer is too large");
 
         size_t packed_bytes, scratch_bytes;
-        if (!layer->type->measure(&packed_bytes, &scratch_bytes, &layer->shape, network->kernels,
-                                  spec->batch_rows))
+        if (!layer->type->measure(&packed_bytes, &scratch_bytes, layer, network->kernels))
             return layer_error(error, BP_TOO_LARGE, index, "", "the layer is too large");
         if (layer->shape.initialize_bytes > network->initialize_bytes)
             network->initialize_bytes = layer->shape.initialize_bytes;
@@ -254,13 +294,14 @@ static bp_status plan_layers(bp_network *network, plan *p, bp_network_size *size
 }
 
 /* Hands the layers the buffers that they share, and their gradients. */
-static void connect_layers(bp_network *network, const plan *p)
+static void connect_layers(bp_network *network, plan *p)
 {
     size_t parity = 0;
     for (size_t index = 0; index < network->layer_count; index++) {
         bp_layer *layer = &network->layers[index];
         parity = next_parity(layer, parity);
-        if (!p->keep_all_a)
+        plan_state(layer, &p->state, p->real_size);
+        if (!p->keep_all_a && !layer->type->cell)
             layer->z = layer->a = layer->masked = p->a.data[parity];
         if (p->training && !p->keep_all_delta)
             layer->delta = p->delta.data[parity];
@@ -285,6 +326,7 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
               .training = training,
               .keep_all_a = training || spec->keep_z,
               .keep_all_delta = spec->keep_z,
+              .state = bp_arena_measure(),
               .real_size = kernels->real_size};
     const size_t rows = spec->batch_rows;
     /* Through an integer, because layers of either use share one type: nothing writes the
@@ -296,6 +338,8 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
     network->input_width = spec->input_width;
     network->batch_rows = rows;
     network->layer_count = spec->layer_count;
+    network->room = (bp_layer_room){rows, spec->sequence.streams, training};
+    network->streams = spec->sequence.streams;
     network->loss_choice = spec->loss;
     network->loss = kernels->losses[spec->loss.member->index];
     network->layers = bp_arena_take(arena, spec->layer_count, sizeof *network->layers);
@@ -303,6 +347,8 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
     if (status != BP_OK)
         return status;
 
+    network->state_bytes = p.state.used_bytes;
+    network->state = bp_arena_take(arena, p.state.used_bytes, 1);
     alternating_take(&p.a, arena, rows, p.real_size);
     alternating_take(&p.delta, arena, rows, p.real_size);
     const size_t width = network->output_width;
@@ -320,7 +366,7 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
         const size_t lent = network->initialize_bytes;
         network->gradients = bp_arena_take(arena, bytes > lent ? bytes : lent, 1);
     }
-    if (arena->overflow ||
+    if (arena->overflow || p.state.overflow ||
         !bp_checked_add(&size->total_bytes, arena->used_bytes, block->used_bytes))
         return bp_error_set(error, BP_TOO_LARGE, "/network", "the network is too large");
     size->arena_bytes = arena->used_bytes;
@@ -328,6 +374,7 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
         return BP_OK;
 
     network->parameters = shared_bytes ? shared_bytes : block->base;
+    p.state = (bp_arena){.base = network->state, .size_bytes = network->state_bytes};
     connect_layers(network, &p);
     if (network->shown_width == width)
         network->shown_output = network->layers[spec->layer_count - 1].a;

@@ -26,8 +26,13 @@ struct bp_network {
     double *row_loss;     /* (batch_rows) */
     size_t first_trained; /* the lowest layer with parameters: δ goes no further down */
     bp_noise noise;       /* of the next passes */
+    bp_layer_room room;
+    size_t streams; /* of the next passes; 0 where there are no sequences */
+    bool holds_state;
+    void *state; /* what recurrent layers carry, all in one block */
+    size_t state_bytes;
     /* Of the last pass. */
-    size_t rows;
+    size_t rows, pass_streams;
     bp_noise pass_noise;
     bool training; /* its activations and δ are there for backward */
     bool shown;    /* the output has been turned into what a prediction shows */

@@ -95,19 +95,24 @@ const bp_choice_style bp_dropout_style = {
     .family = &bp_dropout_family, .tag = "of", .absent = &bp_dropout_units.member};
 
 static const bp_field layer_extra_fields[] = {
+    /* first, so that it can be left out */
     {"activation", bp_read_choice, offsetof(bp_layer_spec, activation), &bp_activation_family,
      false},
     {"init", bp_read_choice, offsetof(bp_layer_spec, initializer), &bp_initializer_family, false},
     {"dropout", bp_read_styled_choice, offsetof(bp_layer_spec, dropout), &bp_dropout_style, false},
 };
 
-/* Whether a layer is of a type that has hyperparameters alone. */
-static bool is_mask(const json_t *layer)
+/* What a layer may be given besides its hyperparameters: nothing where its type only masks, no
+ * activation where its activations are its own. */
+static size_t extra_fields_of(const bp_field **fields, const json_t *layer)
 {
     const json_t *type = json_is_object(layer) ? json_object_get(layer, "type") : layer;
     const char *name = json_string_value(type);
     const bp_member *member = name ? bp_family_find(&bp_layer_family, name) : NULL;
-    return member && bp_layer_type_of(member)->is_mask;
+    const bp_layer_type *known = member ? bp_layer_type_of(member) : NULL;
+    const size_t left_out = known && known->is_fixed;
+    *fields = layer_extra_fields + left_out;
+    return known && known->is_mask ? 0 : BP_COUNT_OF(layer_extra_fields) - left_out;
 }
 
 static void read_layers(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
@@ -136,8 +141,10 @@ static void read_layers(bp_reader *reader, const bp_place *place, const json_t *
         bp_place at = bp_place_element(place, index);
         bp_layer_spec *layer = &network->layers[index];
         const json_t *given = json_array_get(value, index);
-        bp_choice_read(reader, &at, given, &layer->layer, &bp_layer_family, layer_extra_fields,
-                       is_mask(given) ? 0 : BP_COUNT_OF(layer_extra_fields), layer);
+        const bp_field *fields;
+        const size_t field_count = extra_fields_of(&fields, given);
+        bp_choice_read(reader, &at, given, &layer->layer, &bp_layer_family, fields, field_count,
+                       layer);
     }
 }
 

@@ -142,11 +142,14 @@ static void take_layers(bp_job_work *work)
     }
     for (size_t index = 0; index < spec->layer_count; index++) {
         bp_layer_spec *layer = &spec->layers[index];
-        if (layer->layer.member && bp_layer_type_of(layer->layer.member)->is_mask)
+        const bp_layer_type *type =
+            layer->layer.member ? bp_layer_type_of(layer->layer.member) : &bp_layer_dense;
+        if (type->is_mask)
             continue;
-        if (!layer->activation.member)
-            layer->activation =
-                bp_choice_default(bp_activation_family.members[BP_ACTIVATION_identity]);
+        if (!layer->activation.member && !type->is_fixed)
+            layer->activation = bp_choice_default(
+                bp_family_find(&bp_activation_family,
+                               type->default_activation ? type->default_activation : "identity"));
         if (!layer->initializer.member)
             layer->initializer =
                 bp_choice_default(bp_initializer_family.members[BP_INITIALIZER_xavier_uniform]);

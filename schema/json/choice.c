@@ -254,10 +254,13 @@ static bp_choice parse_choice(bp_stored *stored, const json_t *value, const bp_c
         return (bp_choice){0};
     }
     bp_choice choice = bp_choice_default(member);
-    for (size_t index = 0; index < member->parameter_count; index++)
-        choice.value[index] =
-            parse_hyperparameter(stored, &member->parameters[index],
-                                 json_object_get(value, member->parameters[index].name));
+    for (size_t index = 0; index < member->parameter_count; index++) {
+        const bp_hyperparameter *parameter = &member->parameters[index];
+        const json_t *given = json_object_get(value, parameter->name);
+        /* What was stored before the member had a hyperparameter was made with its default. */
+        if (given || parameter->required)
+            choice.value[index] = parse_hyperparameter(stored, parameter, given);
+    }
     return choice;
 }
 

@@ -78,8 +78,9 @@ static void read_layers(bp_stored *stored, bp_model_info *info, const json_t *js
         spec->layer = bp_choice_parse(stored, layer, &bp_layer_family);
         if (!spec->layer.member || bp_layer_type_of(spec->layer.member)->is_mask)
             continue;
-        spec->activation =
-            bp_choice_parse(stored, json_object_get(layer, "activation"), &bp_activation_family);
+        if (!bp_layer_type_of(spec->layer.member)->is_fixed)
+            spec->activation = bp_choice_parse(stored, json_object_get(layer, "activation"),
+                                               &bp_activation_family);
         spec->initializer =
             bp_choice_parse(stored, json_object_get(layer, "init"), &bp_initializer_family);
         if (dropout)

@@ -25,7 +25,9 @@ static void reference(const bp_kernels *kernels, const bp_mask_call *call)
     for (size_t row = 0; row < call->rows; row++)
         for (size_t unit = 0; unit < call->width; unit++) {
             const size_t i = row * call->width + unit;
-            const uint64_t mask_row = call->first_row + (call->one_row ? 0 : row);
+            const uint64_t place = call->passed + row;
+            const uint64_t mask_row =
+                call->first_row + (call->period ? place % call->period : place);
             const bool kept = word(&call->random, mask_row, unit) < call->threshold;
             double product = 0;
             if (kernels->dtype == BP_FLOAT32)
@@ -36,7 +38,7 @@ static void reference(const bp_kernels *kernels, const bp_mask_call *call)
         }
 }
 
-static void compare(const bp_kernels *kernels, size_t width, bool one_row, uint64_t first_row)
+static void compare(const bp_kernels *kernels, size_t width, uint64_t period, uint64_t first_row)
 {
     static double in[ROWS * WIDTH_LIMIT], expected[ROWS * WIDTH_LIMIT], got[ROWS * WIDTH_LIMIT + 1];
     const size_t count = ROWS * width;
@@ -47,7 +49,8 @@ static void compare(const bp_kernels *kernels, size_t width, bool one_row, uint6
                          .width = width,
                          .random = bp_random_stream(width, 3, BP_RANDOM_DROPOUT, UINT64_C(1) << 33),
                          .first_row = first_row,
-                         .one_row = one_row,
+                         .passed = first_row / 2,
+                         .period = period,
                          .threshold = UINT32_C(0x70000000),
                          .scale = 1 / 0.4375};
     reference(kernels, &call);
@@ -70,8 +73,9 @@ static void test_reference(void **state)
         const size_t table_count = support_tables(tables, dtype);
         for (size_t table = 0; table < table_count; table++)
             for (size_t width = 1; width <= WIDTH_LIMIT; width++) {
-                compare(tables[table], width, false, 0);
-                compare(tables[table], width, true, UINT64_MAX - 1);
+                compare(tables[table], width, 0, 0);
+                compare(tables[table], width, 1, UINT64_MAX - 1);
+                compare(tables[table], width, ROWS - 2, UINT64_C(1) << 40);
             }
     }
 }

@@ -194,13 +194,15 @@ static const inference inferences[] = {
                        " {'type': 'dense', 'units': 10, 'bias': false,"
                        "  'dropout': {'of': 'connections', 'keep': 1}}]}}",
      "network/layers",
-     "[{'type': 'dropout', 'keep': 0.8},"
+     "[{'type': 'dropout', 'keep': 0.8, 'variational': false},"
      " {'type': 'dense', 'units': 8, 'bias': true, 'activation': 'identity',"
-     "  'init': {'type': 'xavier_uniform'}, 'dropout': {'of': 'units', 'keep': 0.5}},"
+     "  'init': {'type': 'xavier_uniform'}, 'dropout': {'of': 'units', 'keep': 0.5, 'variational': "
+     "false, 'keep_recurrent': 0.0}},"
      " {'type': 'dense', 'units': 8, 'bias': true, 'activation': 'tanh',"
      "  'init': {'type': 'xavier_uniform'}, 'dropout': {'of': 'layer', 'keep': 0.9}},"
      " {'type': 'dense', 'units': 10, 'bias': false, 'activation': 'identity',"
-     "  'init': {'type': 'xavier_uniform'}, 'dropout': {'of': 'connections', 'keep': 1.0}}]"},
+     "  'init': {'type': 'xavier_uniform'}, 'dropout': {'of': 'connections', 'keep': 1.0, "
+     "'variational': false, 'keep_recurrent': 0.0}}]"},
     /* what keeps weights small */
     {IMAGES("'digit'") ", 'regularization': {'max_norm': 3, 'l2': 1e-4, 'l1': 0}}",
      "regularization", "{'l2': 0.0001, 'l1': 0.0, 'max_norm': 3.0}"},

@@ -193,7 +193,7 @@ static void check_parameter(json_t *schema, const bp_hyperparameter *parameter)
 static size_t extra_properties(const char *title, const bp_member *member)
 {
     if (!strcmp(title, "Layer")) /* activation, init, dropout */
-        return bp_layer_type_of(member)->is_mask ? 0 : 3;
+        return bp_layer_type_of(member)->is_mask ? 0 : bp_layer_type_of(member)->is_fixed ? 2 : 3;
     if (!strcmp(title, "Loss")) /* class_weights */
         return bp_loss_of(member)->target_kind == BP_TARGET_CLASS;
     return 0;

@@ -10,7 +10,7 @@
 
 #include "core/dropout/dropout.h"
 #include "core/schedule/schedule.h"
-#include "tests/core/support_network.h"
+#include "tests/core/support_recurrent.h"
 
 static size_t call_count, byte_count, free_count;
 static size_t fail_at; /* which allocation fails, counted from 1; 0: none */
@@ -175,6 +175,42 @@ static void test_prediction(void **state)
     bp_network_free(own);
 }
 
+/* Passes of each cell under each form of dropout, and the measure of their networks. */
+static void test_recurrent(void **state)
+{
+    (void)state;
+    for (size_t cell = 0; cell < RECURRENT_CELLS; cell++)
+        for (size_t form = 0; form < RECURRENT_FORMS; form++)
+            for (bp_network_use use = BP_USE_TRAINING; use <= BP_USE_PREDICTION; use++) {
+                bp_layer_spec layers[RECURRENT_LAYERS];
+                const size_t count = support_recurrent_network(layers, cell, 2, form);
+                bp_network_spec spec =
+                    support_recurrent_spec(layers, count, "softmax_cross_entropy");
+                spec.use = use;
+                double x[RECURRENT_ROWS * RECURRENT_IN];
+                int32_t label[RECURRENT_ROWS];
+                support_values(x, BP_FLOAT64, RECURRENT_ROWS * RECURRENT_IN, 1);
+                support_labels(label, RECURRENT_ROWS, RECURRENT_OUT, 2);
+                const bp_targets targets = {.label = label};
+                bp_network *network = NULL;
+                bp_network_size size;
+                assert_int_equal(bp_network_measure(&size, &spec, NULL), BP_OK);
+                start_counting();
+                assert_int_equal(bp_network_create(&network, &spec, NULL), BP_OK);
+                assert_int_equal(byte_count, size.total_bytes);
+                start_counting();
+                bp_network_set_noise(network, (bp_noise){BP_NOISE_TRAINING, 1, 2});
+                bp_network_forward(network, NULL, x, RECURRENT_ROWS, use == BP_USE_TRAINING);
+                if (use == BP_USE_TRAINING)
+                    bp_network_backward(network, NULL, &targets);
+                bp_network_set_noise(network, (bp_noise){BP_NOISE_SAMPLE, 1, 2});
+                bp_network_forward(network, NULL, x, RECURRENT_STREAMS, false);
+                bp_network_state_reset(network);
+                assert_int_equal(call_count + free_count, 0);
+                bp_network_free(network);
+            }
+}
+
 static void test_measured_is_allocated(void **state)
 {
     (void)state;
@@ -230,9 +266,8 @@ static void test_allocations_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_step_and_evaluation),
-        cmocka_unit_test(test_prediction),
-        cmocka_unit_test(test_measured_is_allocated),
+        cmocka_unit_test(test_step_and_evaluation), cmocka_unit_test(test_prediction),
+        cmocka_unit_test(test_recurrent),           cmocka_unit_test(test_measured_is_allocated),
         cmocka_unit_test(test_allocations_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

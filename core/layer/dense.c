@@ -12,9 +12,14 @@
 enum { UNITS, BIAS };                /* hyperparameters */
 enum { WEIGHT_TENSOR, BIAS_TENSOR }; /* tensors */
 
-/* From so many rows on a product with weights as they are stored costs less than packing them first:
- * it packs the rows instead. */
+/* From so many rows on a product with weights as they are stored costs less than packing them first: it
+ * packs the rows instead, and turns what comes out. Unless that is more than the weights. */
 enum { UNPACKED_ROWS = 24 };
+
+static bool wants_packed(size_t rows, size_t in, size_t out)
+{
+    return rows < UNPACKED_ROWS || (rows >= in && out >= in);
+}
 
 static const double units_limit = 2147483647.0;
 
@@ -85,7 +90,7 @@ static void dense_forward(bp_layer *layer, const bp_pass *pass)
     const bool weight_is_masked = weight != layer->parameter[WEIGHT_TENSOR];
     if (weight_is_masked)
         layer->packed_is_current = false;
-    if (!layer->packed_is_current && pass->rows < UNPACKED_ROWS) {
+    if (!layer->packed_is_current && wants_packed(pass->rows, in, out)) {
         kernels->gemm_pack(layer->packed, weight, 1, in, in, out, pass->parallel);
         layer->packed_is_current = true;
     }
@@ -117,16 +122,18 @@ static void dense_forward(bp_layer *layer, const bp_pass *pass)
     bp_dropout_output(layer, pass);
 }
 
-static void dense_backward(bp_layer *layer, const bp_pass *pass, void *dx)
+/* Δ from dJ/da. */
+static void through_activation(bp_layer *layer, const bp_pass *pass)
+{
+    const bp_activation *activation = layer->activation;
+    activation->backward(activation->derivative_from_z ? layer->z : layer->a, layer->delta,
+                         pass->rows, layer->shape.output_width, layer->spec.activation.value);
+}
+
+static void dense_backward_weights(bp_layer *layer, const bp_pass *pass)
 {
     const bp_kernels *kernels = pass->kernels;
-    const bp_activation *activation = layer->activation;
     const size_t in = layer->shape.input_width, out = layer->shape.output_width;
-
-    const bool dx_is_begun = bp_dropout_delta(layer, pass, dx);
-    activation->backward(activation->derivative_from_z ? layer->z : layer->a, layer->delta,
-                         pass->rows, out, layer->spec.activation.value);
-
     const bp_gemm_call weight_gradient = {.m = out,
                                           .n = in,
                                           .k = pass->rows,
@@ -143,6 +150,12 @@ static void dense_backward(bp_layer *layer, const bp_pass *pass, void *dx)
     bp_dropout_gradients(layer, pass);
     if (layer->shape.tensor_count > BIAS_TENSOR)
         kernels->sum_rows(layer->gradient[BIAS_TENSOR], layer->delta, pass->rows, out);
+}
+
+/* dx = Δ W, or that added to what dx has already. */
+static void to_inputs(const bp_layer *layer, const bp_pass *pass, void *dx, bool dx_is_begun)
+{
+    const size_t in = layer->shape.input_width, out = layer->shape.output_width;
     if (!dx)
         return;
     const bp_gemm_call input_gradient = {.m = pass->rows,
@@ -158,7 +171,21 @@ static void dense_backward(bp_layer *layer, const bp_pass *pass, void *dx)
                                          .c_row_stride = in,
                                          .accumulate = dx_is_begun,
                                          .parallel = pass->parallel};
-    kernels->gemm(&input_gradient);
+    pass->kernels->gemm(&input_gradient);
+}
+
+static void dense_backward(bp_layer *layer, const bp_pass *pass, void *dx)
+{
+    const bool dx_is_begun = bp_dropout_delta(layer, pass, dx);
+    through_activation(layer, pass);
+    dense_backward_weights(layer, pass);
+    to_inputs(layer, pass, dx, dx_is_begun);
+}
+
+static void dense_backward_rows(bp_layer *layer, const bp_pass *pass, void *dx)
+{
+    through_activation(layer, pass);
+    to_inputs(layer, pass, dx, false);
 }
 
 static const bp_hyperparameter parameters[] = {
@@ -193,4 +220,6 @@ const bp_layer_type bp_layer_dense = {
     .initialize = dense_initialize,
     .forward = dense_forward,
     .backward = dense_backward,
+    .backward_rows = dense_backward_rows,
+    .backward_weights = dense_backward_weights,
 };

@@ -138,6 +138,11 @@ typedef struct bp_layer_type {
      * (nothing below wants it), dx = dJ/dx (rows, input_width). Once after a forward: it may use
      * up what that has kept. */
     void (*backward)(bp_layer *layer, const bp_pass *pass, void *dx);
+    /* The two parts of backward without dropout, or NULL: what is done row by row (delta becomes dJ/dz,
+     * and dx), and the gradients, which want all rows. The first may then be called for some rows after
+     * the others, with the layer's arrays begun at them. */
+    void (*backward_rows)(bp_layer *layer, const bp_pass *pass, void *dx);
+    void (*backward_weights)(bp_layer *layer, const bp_pass *pass);
 } bp_layer_type;
 
 enum bp_layer_index {

@@ -11,7 +11,7 @@ enum { STATE_H, STATE_C };
 
 enum {
     /* From so many rows on a product with weights as they are stored costs less than packing them
-     * first, for once. */
+     * first, for once; unless rows are more than weights. */
     UNPACKED_ROWS = 24,
     /* Elements of a step from which its cells are handed out, and of a block of them. */
     SPLIT_ELEMENTS = 16384,
@@ -397,7 +397,8 @@ void bp_recurrent_forward(bp_layer *layer, const bp_pass *pass)
     unsigned char *packed_ih = layer->packed;
     unsigned char *packed_hh = packed_ih + packed_input_bytes(layer, kernels);
     const bool is_current = layer->packed_is_current && !weight_is_masked;
-    const bool packs_input = is_current || !pass->training || pass->rows < UNPACKED_ROWS;
+    const bool packs_input =
+        is_current || !pass->training || pass->rows < UNPACKED_ROWS || pass->rows >= p.in;
     if (!is_current) {
         if (packs_input)
             kernels->gemm_pack(packed_ih, weight_ih, 1, p.in, p.in, p.gates, pass->parallel);

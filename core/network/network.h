@@ -139,6 +139,12 @@ double bp_network_loss_value(bp_network *network, const bp_parallel *parallel,
 double bp_network_backward(bp_network *network, const bp_parallel *parallel,
                            const bp_targets *targets);
 
+/* A forward with training and its backward in one: the same bits. Where the last layer is wide (a
+ * softmax over words) its product, the loss and δ go by blocks of rows, in place, which stay in the
+ * cache between them. No output is left to be looked at. */
+double bp_network_train(bp_network *network, const bp_parallel *parallel, const void *input,
+                        size_t rows, const bp_targets *targets);
+
 /* What a prediction shows of the last forward: probabilities, values or scores, in place where the
  * widths allow. Returns (rows, shown_width), borrowed until the next pass. */
 const void *bp_network_shown_output(bp_network *network);

@@ -69,8 +69,12 @@ static double operations(const bp_network *network, size_t rows)
 static double step(bp_network *network, bp_update *update, const bp_parallel *parallel,
                    const float *x, const bp_targets *targets, size_t rows, uint64_t t, double rate)
 {
-    bp_network_forward(network, parallel, x, rows, true);
-    const double loss = bp_network_backward(network, parallel, targets);
+    double loss;
+    if (getenv("BP_TWO_PASSES")) {
+        bp_network_forward(network, parallel, x, rows, true);
+        loss = bp_network_backward(network, parallel, targets);
+    } else
+        loss = bp_network_train(network, parallel, x, rows, targets);
     const bp_gradient_facts facts = bp_update_gradient(update, parallel, false);
     bp_update_apply(update, parallel, rate, t, &facts, false);
     bp_network_parameters_changed(network);

@@ -158,7 +158,7 @@ static double distance(const array *recorded, const bp_network *network, size_t 
             const double wanted = recorded->value[first + j];
             off = fmax(off, fabs(((const double *)t.data)[j] - wanted));
             largest = fmax(largest, fabs(wanted));
-            assert_false(isnan(((const double *)t.data)[j]));
+            assert_true(isfinite(((const double *)t.data)[j]) != 0);
         }
         worst = fmax(worst, off / largest);
         first += t.element_count;

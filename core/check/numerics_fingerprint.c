@@ -55,6 +55,62 @@ static void add_functions(bit_hash *hash, const bp_kernels *kernels)
     add_double(hash, kernels->sum_absolute(out, VALUES));
 }
 
+enum { CELL_ROWS = 3, CELL_UNITS = 19, CELL_COUNT = CELL_ROWS * CELL_UNITS, CELL_GATES = 4 };
+
+typedef struct cell_arrays {
+    _Alignas(BP_ALIGNMENT) double gates[CELL_GATES * CELL_COUNT]; /* all of either width */
+    _Alignas(BP_ALIGNMENT) double state_part[CELL_GATES * CELL_COUNT];
+    _Alignas(BP_ALIGNMENT) double before[CELL_COUNT], after[CELL_COUNT], tanh_c[CELL_COUNT];
+    _Alignas(BP_ALIGNMENT) double h[CELL_COUNT], dh[CELL_COUNT], carried[CELL_COUNT];
+} cell_arrays;
+
+static void fill(void *out, const bp_kernels *kernels, size_t count, size_t offset)
+{
+    for (size_t i = 0; i < count; i++) {
+        const double value = made_up(i + offset);
+        kernels->from_double((unsigned char *)out + i * kernels->real_size, &value, 1);
+    }
+}
+
+static void fill_cells(cell_arrays *a, const bp_kernels *kernels)
+{
+    memset(a, 0, sizeof *a);
+    fill(a->gates, kernels, sizeof a->gates / sizeof *a->gates, 1);
+    fill(a->state_part, kernels, sizeof a->state_part / sizeof *a->state_part, 70);
+    fill(a->before, kernels, CELL_COUNT, 2);
+    fill(a->dh, kernels, CELL_COUNT, 3);
+    fill(a->carried, kernels, CELL_COUNT, 4);
+}
+
+/* A step of each cell, forward and backward. */
+static void add_cells(bit_hash *hash, const bp_kernels *kernels)
+{
+    cell_arrays a;
+    fill_cells(&a, kernels);
+    const bp_lstm_call lstm = {.units = CELL_UNITS,
+                               .gates = a.gates,
+                               .c_before = a.before,
+                               .c = a.after,
+                               .tanh_c = a.tanh_c,
+                               .h = a.h,
+                               .dh = a.dh,
+                               .dc = a.carried};
+    kernels->lstm_forward(&lstm, 0, CELL_ROWS);
+    kernels->lstm_backward(&lstm, 0, CELL_ROWS);
+    add(hash, &a, sizeof a);
+    fill_cells(&a, kernels);
+    const bp_gru_call gru = {.units = CELL_UNITS,
+                             .gates = a.gates,
+                             .state_part = a.state_part,
+                             .h_before = a.before,
+                             .h = a.h,
+                             .dh = a.dh,
+                             .dh_before = a.carried};
+    kernels->gru_forward(&gru, 0, CELL_ROWS);
+    kernels->gru_backward(&gru, 0, CELL_ROWS);
+    add(hash, &a, sizeof a);
+}
+
 static void add_scalars(bit_hash *hash)
 {
     const bp_random random = bp_random_stream(7, 1, BP_RANDOM_SPLIT, 2);
@@ -154,6 +210,7 @@ bp_status bp_numerics_fingerprint(char out[BP_FINGERPRINT_SIZE], bp_isa isa, bp_
             return bp_error_set(error, BP_UNSUPPORTED, "",
                                 "this processor or build has no %s instructions", bp_isa_name(isa));
         add_functions(&hash, kernels);
+        add_cells(&hash, kernels);
         const bp_status status = add_training(&hash, (bp_dtype)dtype, isa, error);
         if (status != BP_OK)
             return status;

@@ -64,16 +64,33 @@ static void gemm_one_unit_off(const bp_gemm_call *call)
     ((uint32_t *)call->c)[0]++;
 }
 
+static void lstm_one_unit_off(const bp_lstm_call *call, size_t first, size_t count)
+{
+    true_table()->lstm_backward(call, first, count);
+    ((uint32_t *)call->dc)[first * call->units]++;
+}
+
+static void gru_one_unit_off(const bp_gru_call *call, size_t first, size_t count)
+{
+    true_table()->gru_forward(call, first, count);
+    ((uint32_t *)call->h)[first * call->units]++;
+}
+
 static void test_notices_changed_bits(void **state)
 {
     (void)state;
     char before[BP_FINGERPRINT_SIZE], after[BP_FINGERPRINT_SIZE];
     take(before, bp_isa_detect());
-    bp_kernels changed[3] = {*true_table(), *true_table(), *true_table()};
+    enum { CHANGES = 5 };
+    bp_kernels changed[CHANGES];
+    for (size_t i = 0; i < CHANGES; i++)
+        changed[i] = *true_table();
     changed[0].exp = exp_one_unit_off;
     changed[1].sum = sum_backwards;
     changed[2].gemm = gemm_one_unit_off;
-    for (size_t i = 0; i < 3; i++) {
+    changed[3].lstm_backward = lstm_one_unit_off;
+    changed[4].gru_forward = gru_one_unit_off;
+    for (size_t i = 0; i < CHANGES; i++) {
         replacement = &changed[i];
         take(after, bp_isa_detect());
         if (!strcmp(before, after))

@@ -10,10 +10,16 @@
 
 enum { SHOWN_LIMIT = 100 };
 
-static const char *const kind_names[] = {"table", NULL};
-const char *const bp_column_type_names[] = {"numeric", "boolean", "categorical", "tensor", NULL};
+static const char *const kind_names[] = {"table", "text", "tagged", NULL};
+const char *const bp_column_type_names[] = {"numeric", "boolean", "categorical",
+                                            "tensor",  "text",    NULL};
 static const char *const element_names[] = {"uint8",   "int8",    "int16",    "int32", "int64",
                                             "float32", "float64", "category", NULL};
+
+const char *bp_dataset_kind_name(bp_dataset_kind kind)
+{
+    return kind_names[kind];
+}
 
 const char *bp_column_type_name(bp_column_type type)
 {
@@ -47,7 +53,16 @@ static json_t *statistic_json(double value)
     return isnan(value) ? json_null() : bp_json_number(value);
 }
 
-/* Adds members until one fails; json_object_set_new passes on a value that could not be made. */
+static bool has_distinct(bp_column_type type)
+{
+    return type != BP_COLUMN_TENSOR && type != BP_COLUMN_TEXT;
+}
+
+static bool has_statistics(bp_column_type type)
+{
+    return type != BP_COLUMN_CATEGORICAL && type != BP_COLUMN_TEXT;
+}
+
 static bool add_type_members(json_t *json, const bp_column_info *column, bool full)
 {
     switch (column->type) {
@@ -56,6 +71,8 @@ static bool add_type_members(json_t *json, const bp_column_info *column, bool fu
     case BP_COLUMN_CATEGORICAL:
         return bp_json_add(json, "categories",
                            bp_texts_json(column->categories, shown(column->category_count, full)));
+    case BP_COLUMN_TEXT:
+        return true;
     case BP_COLUMN_NUMERIC:
     case BP_COLUMN_BOOLEAN:
         break;
@@ -74,11 +91,11 @@ static json_t *column_json(const bp_column_info *column, bool full)
               bp_json_add(json, "rows", json_integer((json_int_t)column->row_count)) &&
               bp_json_add(json, "missing", json_integer((json_int_t)column->missing_count)) &&
               bp_json_add(json, "integral", json_boolean(column->integral));
-    if (ok && column->type != BP_COLUMN_TENSOR)
+    if (ok && has_distinct(column->type))
         ok = bp_json_add(json, "distinct", json_integer((json_int_t)column->distinct_count)) &&
              bp_json_add(json, "distinct_is_lower_bound",
                          json_boolean(column->distinct_is_lower_bound));
-    if (ok && column->type != BP_COLUMN_CATEGORICAL)
+    if (ok && has_statistics(column->type))
         ok = bp_json_add(json, "minimum", statistic_json(column->minimum)) &&
              bp_json_add(json, "maximum", statistic_json(column->maximum)) &&
              bp_json_add(json, "mean", statistic_json(column->mean));
@@ -90,28 +107,73 @@ static json_t *column_json(const bp_column_info *column, bool full)
     return json;
 }
 
-json_t *bp_dataset_info_json(const bp_dataset_info *info, bool full)
+/* How readers see the texts of a corpus: by lines or tokens, not bytes. */
+static json_t *text_column_json(const bp_column_info *column, uint64_t rows,
+                                const uint64_t *distinct, bool is_lower_bound)
 {
+    json_t *json = column_json(column, false);
+    bool ok = json && bp_json_add(json, "rows", json_integer((json_int_t)rows));
+    if (ok && distinct)
+        ok = bp_json_add(json, "distinct", json_integer((json_int_t)*distinct)) &&
+             bp_json_add(json, "distinct_is_lower_bound", json_boolean(is_lower_bound));
+    if (ok)
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
+static json_t *column_at(const bp_dataset_info *info, size_t index, bool full)
+{
+    const bp_column_info *column = &info->columns[index];
+    const bp_corpus_info *corpus = &info->corpus;
+    if (full || column->type != BP_COLUMN_TEXT)
+        return column_json(column, full);
+    if (info->kind == BP_DATASET_TEXT)
+        return text_column_json(column, corpus->line_count, NULL, false);
+    return text_column_json(column, corpus->word_count, &corpus->distinct_word_count,
+                            corpus->distinct_word_is_lower_bound);
+}
+
+static json_t *columns_json(const bp_dataset_info *info, bool full)
+{
+    /* The last column of a corpus is an index into the others. */
+    const size_t hidden = !full && info->kind != BP_DATASET_TABLE;
     json_t *columns = json_array();
-    for (size_t index = 0; columns && index < info->column_count; index++)
-        if (json_array_append_new(columns, column_json(&info->columns[index], full)) != 0) {
+    for (size_t index = 0; columns && index + hidden < info->column_count; index++)
+        if (json_array_append_new(columns, column_at(info, index, full)) != 0) {
             json_decref(columns);
             return NULL;
         }
-    json_t *json = json_object();
-    bool ok = bp_json_add(json, "name", json_string(info->name)) &&
-              bp_json_add(json, "kind", json_string(kind_names[info->kind])) &&
-              bp_json_add(json, "version", json_integer((json_int_t)info->version)) &&
-              bp_json_add(json, "sha256", json_string(info->sha256)) &&
-              bp_json_add(json, "rows", json_integer((json_int_t)info->row_count)) &&
-              bp_json_add(json, "equal_lengths", json_boolean(info->equal_lengths)) &&
-              bp_json_add(json, "created", json_string(info->created));
-    /* Takes columns in every case. */
-    if (json_object_set_new(json, "columns", columns) != 0 || !ok) {
-        json_decref(json);
-        return NULL;
+    return columns;
+}
+
+static bool add_corpus(json_t *json, const bp_dataset_info *info, bool full)
+{
+    switch (info->kind) {
+    case BP_DATASET_TABLE:
+        return true;
+    case BP_DATASET_TEXT:
+        return bp_corpus_info_add_text(json, &info->corpus);
+    case BP_DATASET_TAGGED:
+        break;
     }
-    return json;
+    return bp_corpus_info_add_tagged(json, &info->corpus, full);
+}
+
+json_t *bp_dataset_info_json(const bp_dataset_info *info, bool full)
+{
+    json_t *json = json_object();
+    if (json && bp_json_add(json, "name", json_string(info->name)) &&
+        bp_json_add(json, "kind", json_string(kind_names[info->kind])) &&
+        bp_json_add(json, "version", json_integer((json_int_t)info->version)) &&
+        bp_json_add(json, "sha256", json_string(info->sha256)) &&
+        bp_json_add(json, "rows", json_integer((json_int_t)info->row_count)) &&
+        bp_json_add(json, "equal_lengths", json_boolean(info->equal_lengths)) &&
+        bp_json_add(json, "created", json_string(info->created)) && add_corpus(json, info, full) &&
+        bp_json_add(json, "columns", columns_json(info, full)))
+        return json;
+    json_decref(json);
+    return NULL;
 }
 
 static void read_shape(bp_stored *stored, bp_column_info *column, const json_t *json)
@@ -143,22 +205,46 @@ static void read_column(bp_stored *stored, bp_column_info *column, const json_t 
     bp_stored_fixed_text(stored, column->sha256, sizeof column->sha256, json, "sha256");
     column->width = 1;
     column->minimum = column->maximum = column->mean = NAN;
-    if (column->type != BP_COLUMN_TENSOR) {
+    if (has_distinct(column->type)) {
         column->distinct_count = bp_stored_count(stored, json, "distinct");
         column->distinct_is_lower_bound = bp_stored_bool(stored, json, "distinct_is_lower_bound");
-    } else {
-        read_shape(stored, column, json);
     }
-    if (column->type != BP_COLUMN_CATEGORICAL) {
+    if (column->type == BP_COLUMN_TENSOR)
+        read_shape(stored, column, json);
+    if (has_statistics(column->type)) {
         column->minimum = bp_stored_number(stored, json, "minimum");
         column->maximum = bp_stored_number(stored, json, "maximum");
         column->mean = bp_stored_number(stored, json, "mean");
-    } else {
+    }
+    if (column->type == BP_COLUMN_CATEGORICAL) {
         column->categories = bp_stored_texts(stored, &column->category_count, json, "categories");
     }
     if ((column->type == BP_COLUMN_NUMERIC || column->type == BP_COLUMN_BOOLEAN) &&
         !column->distinct_is_lower_bound)
         column->values = bp_stored_numbers(stored, &column->value_count, json, "values");
+}
+
+/* A corpus has its columns by index, of these types. */
+static void read_corpus(bp_stored *stored, bp_dataset_info *info, const json_t *json)
+{
+    static const bp_column_type text_types[] = {BP_COLUMN_TEXT, BP_COLUMN_TENSOR};
+    static const bp_column_type tagged_types[] = {BP_COLUMN_TEXT, BP_COLUMN_CATEGORICAL,
+                                                  BP_COLUMN_TENSOR};
+    const bool text = info->kind == BP_DATASET_TEXT;
+    const size_t count = text ? (size_t)BP_TEXT_COLUMN_COUNT : (size_t)BP_TAGGED_COLUMN_COUNT;
+    if (info->kind == BP_DATASET_TABLE)
+        return;
+    if (info->column_count != count)
+        bp_stored_corrupt(stored);
+    for (size_t index = 0; index < info->column_count && index < count; index++)
+        if (info->columns[index].type != (text ? text_types : tagged_types)[index])
+            bp_stored_corrupt(stored);
+    if (info->column_count == count && info->columns[count - 1].width != 2)
+        bp_stored_corrupt(stored);
+    if (text)
+        bp_corpus_info_read_text(stored, &info->corpus, json);
+    else
+        bp_corpus_info_read_tagged(stored, &info->corpus, json);
 }
 
 bp_status bp_dataset_info_parse(bp_dataset_info **out, const json_t *json, bp_error *error)
@@ -179,6 +265,7 @@ bp_status bp_dataset_info_parse(bp_dataset_info **out, const json_t *json, bp_er
         info->column_count = info->columns ? count : 0;
         for (size_t index = 0; index < info->column_count; index++)
             read_column(&stored, &info->columns[index], json_array_get(columns, index));
+        read_corpus(&stored, info, json);
     }
     if (stored.status == BP_OK) {
         *out = info;
@@ -202,6 +289,7 @@ void bp_dataset_info_free(bp_dataset_info *info)
         free(column->values);
     }
     free(info->columns);
+    bp_corpus_info_done(&info->corpus);
     free(info->name);
     free(info);
 }

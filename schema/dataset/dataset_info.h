@@ -7,18 +7,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/base/error.h"
+#include "schema/dataset/corpus_info.h"
 
 enum { BP_SHA256_TEXT_SIZE = 65, BP_COLUMN_RANK_LIMIT = 8, BP_DISTINCT_LIMIT = 10000 };
 
-typedef enum bp_dataset_kind { BP_DATASET_TABLE } bp_dataset_kind;
+typedef enum bp_dataset_kind {
+    BP_DATASET_TABLE, /* named columns */
+    BP_DATASET_TEXT,  /* a corpus: one text */
+    BP_DATASET_TAGGED /* sentences of tokens with tags */
+} bp_dataset_kind;
 
 typedef enum bp_column_type {
     BP_COLUMN_NUMERIC,     /* one number a row */
     BP_COLUMN_BOOLEAN,     /* 0, 1; text "true"/"false" in the file, any case */
     BP_COLUMN_CATEGORICAL, /* one text of a sorted list a row, stored as its index */
-    BP_COLUMN_TENSOR       /* numbers of a fixed shape a row */
+    BP_COLUMN_TENSOR,      /* numbers of a fixed shape a row */
+    BP_COLUMN_TEXT         /* of a corpus: UTF-8, a row of the file is a byte */
 } bp_column_type;
+
+/* The columns of a corpus, by index in its info.
+ *   text    TEXT the text as it came; LINES pairs (line, its byte offset), of line 0 and of the first one
+ *           after every BP_LINES_STRIDE lines or BP_LINES_STRIDE_BYTES bytes
+ *   tagged  TOKENS the tokens, a line end after each; TAGS a category a token, by place in the sorted
+ *           tags; SENTENCES a pair a sentence: its first token, and that one's byte offset
+ * Pairs are int64. */
+enum { BP_TEXT_COLUMN, BP_LINES_COLUMN, BP_TEXT_COLUMN_COUNT };
+enum { BP_LINES_STRIDE = 1024, BP_LINES_STRIDE_BYTES = 1024 * 1024 };
+enum { BP_TOKENS_COLUMN, BP_TAGS_COLUMN, BP_SENTENCES_COLUMN, BP_TAGGED_COLUMN_COUNT };
 
 /* How elements lie in the column file, little-endian. Missing: NaN, or BP_CATEGORY_MISSING. */
 typedef enum bp_element {
@@ -60,21 +75,26 @@ typedef struct bp_dataset_info {
     /* Of the content; a job keeps the one it was submitted with. */
     char sha256[BP_SHA256_TEXT_SIZE];
     bool equal_lengths; /* all columns have row_count rows */
-    uint64_t row_count; /* the shortest column's where they differ */
+    uint64_t
+        row_count; /* the shortest column's where they differ; of a corpus, lines or sentences */
     size_t column_count;
-    bp_column_info *columns; /* in file order */
+    bp_column_info *columns; /* in file order; of a corpus, as above */
+    bp_corpus_info corpus;   /* zeroed for a table */
     char created[32];        /* RFC 3339, UTC */
 } bp_dataset_info;
 
-/* "numeric", "boolean", "categorical", "tensor": by bp_column_type, NULL-terminated. */
+/* "table", "text", "tagged". */
+const char *bp_dataset_kind_name(bp_dataset_kind kind);
+
+/* "numeric", "boolean", "categorical", "tensor", "text": by bp_column_type, NULL-terminated. */
 extern const char *const bp_column_type_names[];
 const char *bp_column_type_name(bp_column_type type);
 
 /* Index of a column by name, or SIZE_MAX. */
 size_t bp_dataset_info_column(const bp_dataset_info *info, const char *name);
 
-/* The public document (full false: without categories and values beyond 100 of each), or the stored
- * one (full true), from which bp_dataset_info_parse makes the same info again. NULL: no memory. */
+/* The public document (full false: without categories, values and tags beyond 100 of each, and of a corpus
+ * only the columns that mean something to a reader), or the stored one (full true), from which bp_dataset_info_parse makes the same info again. NULL: no memory. */
 json_t *bp_dataset_info_json(const bp_dataset_info *info, bool full);
 /* BP_CORRUPT, BP_NO_MEMORY. */
 BP_CHECK_RESULT bp_status bp_dataset_info_parse(bp_dataset_info **out, const json_t *json,

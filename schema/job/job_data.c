@@ -266,6 +266,7 @@ static bp_task_kind infer_task(const bp_job_work *work)
     case BP_COLUMN_BOOLEAN:
         return BP_TASK_CLASSIFICATION;
     case BP_COLUMN_TENSOR:
+    case BP_COLUMN_TEXT:
         return BP_TASK_REGRESSION;
     case BP_COLUMN_NUMERIC:
         break;
@@ -342,6 +343,13 @@ const bp_dataset_info *bp_job_find_dataset(bp_job_work *work, const char *pointe
                      "the newest version of data set \"%s\" is %llu; an older one is named by its "
                      "sha256",
                      name, (unsigned long long)info->version);
+        return NULL;
+    }
+    if (info && info->kind != BP_DATASET_TABLE) {
+        snprintf(place, sizeof place, "%s/dataset", pointer);
+        bp_job_fault(work, BP_INVALID, place,
+                     "data set \"%s\" is of kind \"%s\"; classification and regression take tables",
+                     name, bp_dataset_kind_name(info->kind));
         return NULL;
     }
     if (info)

@@ -20,6 +20,7 @@ bp_status bp_labels_create(bp_labels *out, const bp_column_info *column)
         break;
     case BP_COLUMN_NUMERIC:
     case BP_COLUMN_TENSOR:
+    case BP_COLUMN_TEXT:
         borrowed.count = column->value_count;
         borrowed.values = column->values;
         break;
@@ -104,6 +105,7 @@ size_t bp_labels_find_json(const bp_labels *labels, const json_t *label)
         break;
     case BP_COLUMN_NUMERIC:
     case BP_COLUMN_TENSOR:
+    case BP_COLUMN_TEXT:
         break;
     }
     return json_is_number(label) ? bp_labels_find_value(labels, json_number_value(label))
@@ -119,6 +121,7 @@ json_t *bp_label_json(const bp_labels *labels, size_t index)
         return json_boolean(labels->values[index] != 0);
     case BP_COLUMN_NUMERIC:
     case BP_COLUMN_TENSOR:
+    case BP_COLUMN_TEXT:
         break;
     }
     return bp_json_number(labels->values[index]);

@@ -125,12 +125,7 @@ void bp_catalogue_columns_sha256(char out[BP_SHA256_TEXT_SIZE], const bp_dataset
 
 typedef struct insert_write {
     bp_write write; /* first */
-    const char *name;
-    bool table;
-    const char *sha256;
-    bp_column_draft *drafts;
-    size_t draft_count;
-    uint64_t column_limit;
+    const bp_catalogue_entry *entry;
     bp_dataset_info *info; /* under construction */
     bool created;
     json_t *document;
@@ -139,15 +134,16 @@ typedef struct insert_write {
 /* Moves the drafts' infos to the end of info's columns, or in the place of one of the same name. */
 static bp_status take_columns(insert_write *insert, bp_error *error)
 {
+    const bp_catalogue_entry *entry = insert->entry;
     bp_dataset_info *info = insert->info;
     bp_column_info *columns =
-        realloc(info->columns, (info->column_count + insert->draft_count) * sizeof *columns);
+        realloc(info->columns, (info->column_count + entry->draft_count) * sizeof *columns);
     if (!columns)
         return no_memory(error);
     info->columns = columns;
-    for (size_t i = 0; i < insert->draft_count; i++) {
-        bp_column_info *draft = &insert->drafts[i].info;
-        size_t at = insert->table ? SIZE_MAX : bp_dataset_info_column(info, draft->name);
+    for (size_t i = 0; i < entry->draft_count; i++) {
+        bp_column_info *draft = &entry->drafts[i].info;
+        size_t at = entry->column ? bp_dataset_info_column(info, draft->name) : SIZE_MAX;
         if (at == SIZE_MAX) {
             info->columns[info->column_count++] = *draft;
             memset(draft, 0, sizeof *draft);
@@ -158,16 +154,22 @@ static bp_status take_columns(insert_write *insert, bp_error *error)
             *draft = replaced;
         }
     }
-    if (info->column_count > insert->column_limit)
+    if (info->column_count > entry->column_limit)
         return bp_error_set(error, BP_TOO_LARGE, NULL,
                             "the data set would have %zu columns, more than the limit of %llu",
-                            info->column_count, (unsigned long long)insert->column_limit);
+                            info->column_count, (unsigned long long)entry->column_limit);
     return BP_OK;
 }
 
 static void count_rows(bp_dataset_info *info)
 {
     info->equal_lengths = true;
+    if (info->kind == BP_DATASET_TEXT)
+        info->row_count = info->corpus.line_count;
+    if (info->kind == BP_DATASET_TAGGED)
+        info->row_count = info->corpus.sentence_count;
+    if (info->kind != BP_DATASET_TABLE)
+        return;
     info->row_count = info->columns[0].row_count;
     for (size_t i = 1; i < info->column_count; i++) {
         const uint64_t rows = info->columns[i].row_count;
@@ -197,7 +199,7 @@ static bp_status insert_rows(insert_write *insert, sqlite3 *database, int64_t no
         &statement, database, "INSERT OR IGNORE INTO datasets (name, created) VALUES (?1, ?2)",
         error);
     if (status == BP_OK) {
-        sqlite3_bind_text(statement, 1, insert->name, -1, SQLITE_STATIC);
+        sqlite3_bind_text(statement, 1, info->name, -1, SQLITE_STATIC);
         sqlite3_bind_int64(statement, 2, now);
         status = bp_database_step_done(statement, error);
     }
@@ -210,7 +212,7 @@ static bp_status insert_rows(insert_write *insert, sqlite3 *database, int64_t no
             "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             error);
     if (status == BP_OK) {
-        sqlite3_bind_text(statement, 1, insert->name, -1, SQLITE_STATIC);
+        sqlite3_bind_text(statement, 1, info->name, -1, SQLITE_STATIC);
         sqlite3_bind_int64(statement, 2, (int64_t)info->version);
         sqlite3_bind_text(statement, 3, info->sha256, -1, SQLITE_STATIC);
         sqlite3_bind_int64(statement, 4, (int64_t)info->row_count);
@@ -244,65 +246,84 @@ static bp_status insert_rows(insert_write *insert, sqlite3 *database, int64_t no
     return status;
 }
 
-static bp_status apply_insert(bp_write *write, sqlite3 *database, bp_error *error)
+/* Whether the newest version (NULL: there is none) is what the entry holds. */
+static bool is_there(const bp_dataset_info *newest, const bp_catalogue_entry *entry)
 {
-    insert_write *insert = (insert_write *)write;
-    bp_dataset_info *newest = NULL;
-    bp_error ignored = {0};
-    bp_status status = bp_catalogue_find(&newest, database, insert->name, NULL, &ignored);
-    if (status != BP_OK && status != BP_NOT_FOUND)
-        return bp_error_set(error, status, ignored.where, "%s", ignored.message);
-    insert->created = !newest || (insert->table ? strcmp(newest->sha256, insert->sha256) != 0
-                                                : !same_column(newest, &insert->drafts[0].info));
-    status = BP_OK;
-    if (!insert->created)
-        goto done;
-    const uint64_t version = newest ? newest->version + 1 : 1;
-    if (newest && !insert->table) {
-        insert->info = newest;
-        newest = NULL;
+    if (!newest)
+        return false;
+    if (entry->column)
+        return same_column(newest, &entry->drafts[0].info);
+    return newest->kind == entry->kind && strcmp(newest->sha256, entry->sha256) == 0;
+}
+
+/* The version to be: for a column the newest one, which is taken over; else an empty one. */
+static bp_status begin_version(insert_write *insert, bp_dataset_info **newest, bp_error *error)
+{
+    const bp_catalogue_entry *entry = insert->entry;
+    const uint64_t version = *newest ? (*newest)->version + 1 : 1;
+    if (*newest && entry->column && (*newest)->kind != BP_DATASET_TABLE)
+        return bp_error_set(error, BP_CONFLICT, NULL,
+                            "the data set \"%s\" is of kind \"%s\"; only a table takes columns",
+                            entry->name, bp_dataset_kind_name((*newest)->kind));
+    if (*newest && entry->column) {
+        insert->info = *newest;
+        *newest = NULL;
     } else {
         insert->info = calloc(1, sizeof *insert->info);
         if (insert->info)
-            insert->info->name = strdup(insert->name);
-        if (!insert->info || !insert->info->name) {
-            status = no_memory(error);
-            goto done;
-        }
-        insert->info->kind = BP_DATASET_TABLE;
+            insert->info->name = strdup(entry->name);
+        if (!insert->info || !insert->info->name)
+            return no_memory(error);
+        insert->info->kind = entry->kind;
     }
+    insert->info->version = version;
+    if (entry->corpus) {
+        insert->info->corpus = *entry->corpus;
+        *entry->corpus = (bp_corpus_info){0};
+    }
+    return BP_OK;
+}
+
+static bp_status apply_insert(bp_write *write, sqlite3 *database, bp_error *error)
+{
+    insert_write *insert = (insert_write *)write;
+    const bp_catalogue_entry *entry = insert->entry;
+    bp_dataset_info *newest = NULL;
+    bp_error ignored = {0};
+    bp_status status = bp_catalogue_find(&newest, database, entry->name, NULL, &ignored);
+    if (status != BP_OK && status != BP_NOT_FOUND)
+        return bp_error_set(error, status, ignored.where, "%s", ignored.message);
+    insert->created = !is_there(newest, entry);
+    status = BP_OK;
+    if (!insert->created)
+        goto done;
+    status = begin_version(insert, &newest, error);
+    if (status != BP_OK)
+        goto done;
     bp_dataset_info *info = insert->info;
     const int64_t now = bp_clock_now_us();
-    info->version = version;
     bp_clock_format(info->created, now);
     status = take_columns(insert, error);
     if (status != BP_OK)
         goto done;
     count_rows(info);
-    if (insert->table)
-        memcpy(info->sha256, insert->sha256, BP_SHA256_TEXT_SIZE);
-    else
+    if (entry->column)
         bp_catalogue_columns_sha256(info->sha256, info);
+    else
+        memcpy(info->sha256, entry->sha256, BP_SHA256_TEXT_SIZE);
     status = insert_rows(insert, database, now, error);
 done:
     bp_dataset_info_free(newest);
     if (status == BP_OK)
-        status = bp_catalogue_document_json(&insert->document, database, insert->name, error);
+        status =
+            bp_catalogue_document_json(&insert->document, database, insert->entry->name, error);
     return status;
 }
 
 bp_status bp_catalogue_insert(bool *out_created, json_t **out_document, bp_store *store,
-                              const char *name, bool table, const char *sha256,
-                              bp_column_draft *drafts, size_t draft_count, uint64_t column_limit,
-                              bp_error *error)
+                              const bp_catalogue_entry *entry, bp_error *error)
 {
-    insert_write insert = {.write = {.apply = apply_insert},
-                           .name = name,
-                           .table = table,
-                           .sha256 = sha256,
-                           .drafts = drafts,
-                           .draft_count = draft_count,
-                           .column_limit = column_limit};
+    insert_write insert = {.write = {.apply = apply_insert}, .entry = entry};
     bp_status status = bp_store_write_wait(store, &insert.write, error);
     if (status == BP_OK) {
         *out_created = insert.created;

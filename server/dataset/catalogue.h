@@ -5,16 +5,26 @@
 #include "server/dataset/column_draft.h"
 #include "server/store/store.h"
 
-/* Enters a version. table: drafts are all its columns and sha256 is its content's. Otherwise drafts
- * holds one column, which takes its place among those of the newest version inside the transaction, so
- * that of two uploads at the same time neither is lost. The column files are synced and named.
- * Waits; on the ingest thread. *out_created false: the newest version has this content already.
- * *out_document: the data set's, as of this transaction. Moves the infos out of drafts where it needs
- * them. BP_TOO_LARGE: more columns than column_limit. */
+/* What is entered: a whole data set, or one column of a table. */
+typedef struct bp_catalogue_entry {
+    const char *name;
+    bool
+        column; /* drafts hold one column, which takes its place among those of the newest version */
+    bp_dataset_kind kind;
+    bp_corpus_info *corpus;  /* what was counted; NULL: a table. Moved out of where it is needed */
+    const char *sha256;      /* of the content, unless a column */
+    bp_column_draft *drafts; /* infos are moved out of them where they are needed */
+    size_t draft_count;
+    uint64_t column_limit;
+} bp_catalogue_entry;
+
+/* Enters a version; the column files are synced and named. A column takes its place inside the
+ * transaction, so that of two uploads at the same time neither is lost. Waits; on the ingest thread.
+ * *out_created false: the newest version has this content already. *out_document: the data set's, as
+ * of this transaction. BP_TOO_LARGE: more columns than column_limit; BP_CONFLICT: a column for what is
+ * not a table. */
 BP_CHECK_RESULT bp_status bp_catalogue_insert(bool *out_created, json_t **out_document,
-                                              bp_store *store, const char *name, bool table,
-                                              const char *sha256, bp_column_draft *drafts,
-                                              size_t draft_count, uint64_t column_limit,
+                                              bp_store *store, const bp_catalogue_entry *entry,
                                               bp_error *error);
 
 /* SHA-256 of a data set that was put together by columns: over each name and file. */

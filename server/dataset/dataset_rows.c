@@ -6,6 +6,7 @@
 #include "server/dataset/catalogue.h"
 #include "server/dataset/column_convert.h"
 #include "server/dataset/column_file.h"
+#include "server/dataset/corpus_rows.h"
 #include "server/dataset/datasets_state.h"
 #include "server/dataset/element_size.h"
 
@@ -44,6 +45,7 @@ static json_t *item_json(const bp_column_info *info, const double *values)
         return isnan(*values) ? json_null() : json_boolean(*values != 0);
     case BP_COLUMN_NUMERIC:
     case BP_COLUMN_TENSOR:
+    case BP_COLUMN_TEXT:
         break;
     }
     return nested_json(&values, info->shape, info->rank, info->integral);
@@ -99,6 +101,12 @@ bp_status bp_datasets_rows_json(json_t **out, bp_datasets *datasets, const char 
     bp_status status = bp_datasets_find(&info, datasets, name, NULL, error);
     if (status != BP_OK)
         return status;
+    if (info->kind != BP_DATASET_TABLE) {
+        status = bp_corpus_rows_json(out, bp_store_directory(datasets->store), info, offset, limit,
+                                     error);
+        bp_dataset_info_free(info);
+        return status;
+    }
     const size_t count = row_count_of(info, offset, limit);
     json_t *columns = json_array(), *rows = json_array(), *document = NULL;
     bool ok = columns && rows;

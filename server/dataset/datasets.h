@@ -28,7 +28,9 @@ typedef enum bp_dataset_format {
     BP_FORMAT_AUTO,
     BP_FORMAT_CSV,
     BP_FORMAT_IDX,
-    BP_FORMAT_NPY
+    BP_FORMAT_NPY,
+    BP_FORMAT_TEXT,
+    BP_FORMAT_CONLL
 } bp_dataset_format;
 
 typedef struct bp_upload bp_upload;
@@ -69,7 +71,8 @@ BP_CHECK_RESULT bp_status bp_datasets_list_json(json_t **out, bp_datasets *datas
 /* One document with its "versions". */
 BP_CHECK_RESULT bp_status bp_datasets_document_json(json_t **out, bp_datasets *datasets,
                                                     const char *name, bp_error *error);
-/* {"columns": [names], "rows": [[…]]}: the first `limit` rows from `offset`. */
+/* {"columns": [names], "rows": [[…]]}: the first `limit` rows from `offset`; of a text its lines, of a tagged
+ * corpus its sentences, tokens and tags each a list. */
 BP_CHECK_RESULT bp_status bp_datasets_rows_json(json_t **out, bp_datasets *datasets,
                                                 const char *name, uint64_t offset, size_t limit,
                                                 bp_error *error);

@@ -182,6 +182,13 @@ static bp_status publish(bp_upload *upload, bool *out_created, json_t **out_docu
     bp_sweep sweep = {.count = count, .sha256 = calloc(count, sizeof *sweep.sha256)};
     if (!sweep.sha256)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for %zu columns", count);
+    bp_catalogue_entry entry = {.name = upload->name,
+                                .column = upload->column != NULL,
+                                .sha256 = bp_upload_pipeline_sha256(upload->pipeline),
+                                .drafts = drafts,
+                                .draft_count = count,
+                                .column_limit = datasets->limits.columns};
+    entry.kind = bp_upload_pipeline_kind(upload->pipeline, &entry.corpus);
     bp_status status = BP_OK;
     for (size_t i = 0; i < count && status == BP_OK; i++) {
         memcpy(sweep.sha256[i], drafts[i].info.sha256, BP_SHA256_TEXT_SIZE);
@@ -190,9 +197,7 @@ static bp_status publish(bp_upload *upload, bool *out_created, json_t **out_docu
     if (status == BP_OK)
         status = bp_columns_sync(bp_store_directory(datasets->store), error);
     if (status == BP_OK)
-        status = bp_catalogue_insert(out_created, out_document, datasets->store, upload->name,
-                                     !upload->column, bp_upload_pipeline_sha256(upload->pipeline),
-                                     drafts, count, datasets->limits.columns, error);
+        status = bp_catalogue_insert(out_created, out_document, datasets->store, &entry, error);
     if (status != BP_OK)
         bp_sweep_some(datasets, &sweep);
     free(sweep.sha256);

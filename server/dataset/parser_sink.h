@@ -27,6 +27,14 @@ typedef struct bp_row_sink {
     bp_status (*row)(void *context, const bp_text *fields, size_t count, bp_error *error);
 } bp_row_sink;
 
+/* Receives tagged sentences: each token with its tag, and after a sentence's last token its end. Texts
+ * are UTF-8 without NUL bytes and line ends, not empty, valid during the call. */
+typedef struct bp_tagged_sink {
+    void *context;
+    bp_status (*token)(void *context, const bp_text *token, const bp_text *tag, bp_error *error);
+    bp_status (*sentence)(void *context, bp_error *error);
+} bp_tagged_sink;
+
 /* One column of numbers, as its file's header says. */
 typedef struct bp_array_layout {
     bp_element element;

@@ -38,8 +38,11 @@ static void begin(bp_request *request, const char *column, bool table_formats)
         const char *name;
         bp_dataset_format format;
         bool whole; /* makes a data set, not merely a column */
-    } formats[] = {
-        {"csv", BP_FORMAT_CSV, true}, {"idx", BP_FORMAT_IDX, false}, {"npy", BP_FORMAT_NPY, false}};
+    } formats[] = {{"csv", BP_FORMAT_CSV, true},
+                   {"idx", BP_FORMAT_IDX, false},
+                   {"npy", BP_FORMAT_NPY, false},
+                   {"text", BP_FORMAT_TEXT, true},
+                   {"conll", BP_FORMAT_CONLL, true}};
     bp_dataset_format format = BP_FORMAT_AUTO;
     const char *name = bp_request_query(request, "format");
     for (size_t i = 0; name && i < sizeof formats / sizeof formats[0]; i++)
@@ -47,7 +50,7 @@ static void begin(bp_request *request, const char *column, bool table_formats)
             format = formats[i].format;
     if (name && format == BP_FORMAT_AUTO) {
         bp_answer_problem(request, 400, "format \"%.32s\" is not known here; known: %s", name,
-                          table_formats ? "csv, idx, npy" : "idx, npy");
+                          table_formats ? "csv, text, conll, idx, npy" : "idx, npy");
         return;
     }
     bp_error error = {.status = BP_OK};

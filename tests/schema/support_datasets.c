@@ -54,9 +54,32 @@ json_t *support_json(const char *text)
     "{'name': '" name "', 'kind': 'table', 'version': 1, " SHA(                                    \
         sha) ", 'rows': " rows ", 'equal_lengths': " equal                                         \
              ", 'created': '2026-01-02T03:04:05Z', 'columns': [" columns "]}"
+#define PAIRS(name, rows)                                                                          \
+    "{'name': '" name "', 'type': 'tensor', 'element': 'int64', 'rows': " rows                     \
+    ", 'missing': 0, 'integral': false, 'shape': [2], 'minimum': null, 'maximum': null, 'mean': "  \
+    "null, " SHA("c5") "}"
+#define TEXT(name, bytes)                                                                          \
+    "{'name': '" name "', 'type': 'text', 'element': 'uint8', 'rows': " bytes                      \
+    ", 'missing': 0, 'integral': false, " SHA("c6") "}"
+#define CORPUS(name, kind, sha, rows, counts, columns)                                             \
+    "{'name': '" name "', 'kind': '" kind "', 'version': 1, " SHA(                                 \
+        sha) ", 'rows': " rows                                                                     \
+             ", 'equal_lengths': true, 'created': '2026-01-02T03:04:05Z', " counts                 \
+             ", 'columns': [" columns "]}"
 #define DIGITS "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"
 
 static const char *const documents[] = {
+    CORPUS(
+        "plays", "text", "d1", "4",
+        "'bytes': 5000, 'characters': 4990, 'distinct_characters': 60, 'lines': 4, 'words': 900, "
+        "'distinct_words': 300, 'distinct_words_is_lower_bound': true",
+        TEXT("text", "5000") "," PAIRS("lines", "1")),
+    CORPUS("tweets", "tagged", "d2", "2",
+           "'bytes': 40, 'sentences': 2, 'longest_sentence': 5, 'tokens': 8, 'distinct_tokens': 7, "
+           "'distinct_tokens_is_lower_bound': false, 'tags': [{'tag': 'B-x', 'count': 1}, {'tag': "
+           "'O', 'count': 7}]",
+           TEXT("token", "40") "," CATEGORICAL("tag", "8", "0", "2",
+                                               "['B-x', 'O']") "," PAIRS("sentences", "2")),
     DATASET("iris", "a1", "150", "true",
             REAL("sepal_length", "150", "0") "," REAL("sepal_width", "150", "0") "," REAL(
                 "petal_length", "150",

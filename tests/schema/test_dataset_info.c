@@ -133,12 +133,9 @@ static void test_public_document_is_short(void **state)
 }
 
 /* Every member is needed, and of its kind: taking one out, or making it another thing, is noticed. */
-static void test_damage_is_noticed(void **state)
+static void assert_damage_is_noticed(const bp_dataset_info *dataset)
 {
-    (void)state;
-    support_datasets datasets;
-    support_datasets_open(&datasets);
-    json_t *whole = bp_dataset_info_json(support_dataset(&datasets, "images"), true);
+    json_t *whole = bp_dataset_info_json(dataset, true);
     json_t *columns = json_object_get(whole, "columns");
     const char *key;
     json_t *value;
@@ -159,8 +156,51 @@ static void test_damage_is_noticed(void **state)
             free(kept_key);
         }
     }
-    assert_int_equal(bp_dataset_info_parse(&(bp_dataset_info *){NULL}, NULL, NULL), BP_CORRUPT);
     json_decref(whole);
+}
+
+static void test_damage_is_noticed(void **state)
+{
+    (void)state;
+    support_datasets datasets;
+    support_datasets_open(&datasets);
+    assert_damage_is_noticed(support_dataset(&datasets, "images"));
+    assert_damage_is_noticed(support_dataset(&datasets, "plays"));
+    assert_damage_is_noticed(support_dataset(&datasets, "tweets"));
+    assert_int_equal(bp_dataset_info_parse(&(bp_dataset_info *){NULL}, NULL, NULL), BP_CORRUPT);
+    /* A corpus with the columns of another. */
+    json_t *plays = bp_dataset_info_json(support_dataset(&datasets, "plays"), true);
+    json_t *tweets = bp_dataset_info_json(support_dataset(&datasets, "tweets"), true);
+    json_object_set(plays, "columns", json_object_get(tweets, "columns"));
+    bp_dataset_info *info = NULL;
+    assert_int_equal(bp_dataset_info_parse(&info, plays, NULL), BP_CORRUPT);
+    json_array_remove(json_object_get(tweets, "columns"), 2);
+    assert_int_equal(bp_dataset_info_parse(&info, tweets, NULL), BP_CORRUPT);
+    json_decref(plays);
+    json_decref(tweets);
+    support_datasets_close(&datasets);
+}
+
+static void test_corpora_are_shown_by_lines_and_tokens(void **state)
+{
+    (void)state;
+    support_datasets datasets;
+    support_datasets_open(&datasets);
+    json_t *plays = bp_dataset_info_json(support_dataset(&datasets, "plays"), false);
+    json_t *tweets = bp_dataset_info_json(support_dataset(&datasets, "tweets"), false);
+    const json_t *columns = json_object_get(plays, "columns");
+    assert_int_equal(json_array_size(columns), 1);
+    const json_t *text = json_array_get(columns, 0);
+    assert_int_equal(json_integer_value(json_object_get(text, "rows")), 4);
+    assert_null(json_object_get(text, "distinct"));
+    columns = json_object_get(tweets, "columns");
+    assert_int_equal(json_array_size(columns), 2);
+    text = json_array_get(columns, 0);
+    assert_int_equal(json_integer_value(json_object_get(text, "rows")), 8);
+    assert_int_equal(json_integer_value(json_object_get(text, "distinct")), 7);
+    assert_int_equal(support_dataset(&datasets, "tweets")->corpus.tags[1].count, 7);
+    json_decref(plays);
+    json_decref(tweets);
     support_datasets_close(&datasets);
 }
 
@@ -172,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_awkward_values),
         cmocka_unit_test(test_public_document_is_short),
         cmocka_unit_test(test_damage_is_noticed),
+        cmocka_unit_test(test_corpora_are_shown_by_lines_and_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

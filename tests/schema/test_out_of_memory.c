@@ -10,6 +10,7 @@
 
 #include "schema/catalog/catalog.h"
 #include "schema/json/json_text.h"
+#include "schema/language/token_encoder.h"
 #include "schema/model/model_info.h"
 #include "schema/weights/safetensors.h"
 #include "tests/schema/support_datasets.h"
@@ -255,6 +256,61 @@ static void test_documents(void **state)
     bp_model_info_free(model);
 }
 
+static const bp_vocabulary_rule *rule;
+
+/* Enough words for the tables to grow. */
+static bool make_vocabulary(void)
+{
+    bp_vocabulary_builder *builder = NULL;
+    bp_vocabulary *vocabulary = NULL, *again = NULL;
+    json_t *json = NULL;
+    int32_t *ids = NULL;
+    char *text = NULL, source[1024] = "";
+    size_t count = 0, length = 0;
+    bp_stored stored = {BP_OK};
+    bool full;
+    for (size_t i = 0; i < sizeof source - 1; i++)
+        source[i] = i % 5 == 4 ? ' ' : (char)('a' + i * i % 23);
+    bp_status status = bp_vocabulary_builder_create(&builder, rule, UINT64_MAX, 3, NULL);
+    if (status == BP_OK)
+        status = bp_vocabulary_builder_feed(builder, source, strlen(source), &full, NULL);
+    if (status == BP_OK)
+        status = bp_vocabulary_builder_finish(builder, &vocabulary, NULL);
+    if (status == BP_OK)
+        status = bp_tokens_encode(&ids, &count, vocabulary, source, strlen(source), NULL);
+    if (status == BP_OK)
+        status = bp_vocabulary_decode(&text, &length, vocabulary, ids, count, NULL);
+    if (status == BP_OK) {
+        json = bp_vocabulary_json(vocabulary);
+        status = json ? BP_OK : BP_NO_MEMORY;
+    }
+    if (status == BP_OK) {
+        again = bp_vocabulary_parse(&stored, json);
+        status = stored.status;
+        assert_int_equal(again != NULL, status == BP_OK);
+    }
+    assert_true(status == BP_OK || status == BP_NO_MEMORY);
+    bp_vocabulary_builder_free(builder);
+    bp_vocabulary_free(vocabulary);
+    bp_vocabulary_free(again);
+    json_decref(json);
+    free(ids);
+    free(text);
+    return status == BP_OK;
+}
+
+static void test_vocabularies(void **state)
+{
+    (void)state;
+    static const bp_vocabulary_rule rules[] = {
+        {.unit = BP_UNIT_CHARACTER, .min_count = 1},
+        {.unit = BP_UNIT_WORD, .min_count = 1, .lowercase = true, .padded = true}};
+    for (size_t i = 0; i < 2; i++) {
+        rule = &rules[i];
+        for_each_failure(make_vocabulary);
+    }
+}
+
 static int open_all(void **state)
 {
     (void)state;
@@ -277,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_resolving),
         cmocka_unit_test(test_refusing),
         cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_vocabularies),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

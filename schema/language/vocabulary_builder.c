@@ -222,9 +222,9 @@ static bp_status keep_characters(const bp_vocabulary_builder *builder, bp_vocabu
     if (!codes)
         return no_memory(error);
     count = 0;
-    for (uint32_t code = 0; code < BP_CODE_POINT_COUNT; code++)
-        if (builder->seen[code / 8] & 1u << code % 8)
-            codes[count++] = code;
+    for (uint32_t i = 0; i < BP_CODE_POINT_COUNT / 8; i++)
+        for (unsigned bits = builder->seen[i]; bits > 0; bits &= bits - 1)
+            codes[count++] = 8 * i + (uint32_t)__builtin_ctz(bits);
     bp_status status = bp_vocabulary_of_characters(out, codes, count, error);
     free(codes);
     return status;

@@ -345,13 +345,6 @@ const bp_dataset_info *bp_job_find_dataset(bp_job_work *work, const char *pointe
                      name, (unsigned long long)info->version);
         return NULL;
     }
-    if (info && info->kind != BP_DATASET_TABLE) {
-        snprintf(place, sizeof place, "%s/dataset", pointer);
-        bp_job_fault(work, BP_INVALID, place,
-                     "data set \"%s\" is of kind \"%s\"; classification and regression take tables",
-                     name, bp_dataset_kind_name(info->kind));
-        return NULL;
-    }
     if (info)
         return info;
     snprintf(place, sizeof place, "%s/%s", pointer, sha256 ? "sha256" : "dataset");
@@ -385,10 +378,19 @@ void bp_job_resolve_data(bp_job_work *work)
         work->training = bp_job_find_dataset(work, "/data", draft->dataset.value,
                                              draft->sha256.value, draft->version);
     const bp_dataset_info *info = work->training;
+    if (draft->given && !draft->target.value && (!info || info->kind == BP_DATASET_TABLE))
+        bp_job_fault(work, BP_INVALID, "/data/target", "is required");
     if (!info)
         return;
     spec->dataset = bp_job_copy(work, info->name);
     strcpy(spec->dataset_sha256, info->sha256);
+    if (info->kind != BP_DATASET_TABLE) {
+        work->corpus = info;
+        work->training = NULL;
+        bp_job_resolve_corpus(work);
+        return;
+    }
+    bp_job_refuse_corpus_fields(work);
     check_lengths(work);
     if (bp_column_names_create(&work->names, info) != BP_OK) {
         bp_job_no_memory(work);
@@ -404,8 +406,11 @@ void bp_job_resolve_data(bp_job_work *work)
     }
     free(masks);
     free(order);
-    work->task_known = work->draft.task.given || work->draft.loss.member || work->targets_known;
-    if (work->draft.task.given)
+    /* Another task is at fault already, and counts as absent. */
+    const bool task_given =
+        work->draft.task.given && work->draft.task.value <= (int64_t)BP_TASK_REGRESSION;
+    work->task_known = task_given || work->draft.loss.member || work->targets_known;
+    if (task_given)
         spec->task = (bp_task_kind)work->draft.task.value;
     else if (work->task_known)
         spec->task = infer_task(work);

@@ -13,11 +13,14 @@
 #include "schema/job/layer_json.h"
 #include "schema/json/choice.h"
 #include "schema/json/json_text.h"
+#include "schema/language/vocabulary.h"
 
-const char *const bp_task_names[] = {"classification", "regression", NULL};
+const char *const bp_task_names[] = {"classification", "regression", "tagging", "language_model",
+                                     NULL};
 const char *const bp_dtype_names[] = {"float32", "float64", NULL};
 
 static const bp_word_list tasks = {bp_task_names}, dtypes = {bp_dtype_names};
+static const bp_word_list units = {bp_token_unit_names};
 static const bp_count_range priorities = {-BP_PRIORITY_LIMIT, BP_PRIORITY_LIMIT};
 static const bp_count_range from_zero = {0, BP_JSON_INTEGER_MAXIMUM};
 static const bp_count_range from_one = {1, BP_JSON_INTEGER_MAXIMUM};
@@ -65,18 +68,39 @@ static void read_part(bp_reader *reader, const bp_place *place, const json_t *va
                         "\"sha256\" and \"version\" belong to \"dataset\"");
 }
 
+static void read_count_or_null(bp_reader *reader, const bp_place *place, const json_t *value,
+                               void *out, const void *detail)
+{
+    if (!json_is_null(value))
+        bp_read_count(reader, place, value, out, detail);
+}
+
 static const bp_field data_fields[] = {
     {"dataset", bp_read_name, offsetof(bp_data_draft, dataset), NULL, true},
     {"version", bp_read_count, offsetof(bp_data_draft, version), &from_one, false},
     {"sha256", read_sha256, offsetof(bp_data_draft, sha256), NULL, false},
     {"features", bp_read_json, offsetof(bp_data_draft, features), NULL, false},
-    {"target", bp_read_json, offsetof(bp_data_draft, target), NULL, true},
+    {"target", bp_read_json, offsetof(bp_data_draft, target), NULL, false},
     {"exclude", bp_read_json, offsetof(bp_data_draft, exclude), NULL, false},
     {"columns", bp_read_json, offsetof(bp_data_draft, columns), NULL, false},
+    {"unit", bp_read_word, offsetof(bp_data_draft, corpus.unit), &units, false},
+    {"lowercase", bp_read_bool, offsetof(bp_data_draft, corpus.lowercase), NULL, false},
+    {"min_count", bp_read_count, offsetof(bp_data_draft, corpus.min_count), &from_one, false},
+    {"max_vocabulary", read_count_or_null, offsetof(bp_data_draft, corpus.max_vocabulary),
+     &from_one, false},
     {"validation", read_part, offsetof(bp_data_draft, validation), NULL, false},
     {"test", read_part, offsetof(bp_data_draft, test), NULL, false},
 };
-static const bp_object_fields data_table = {data_fields, BP_COUNT_OF(data_fields)};
+
+/* Whether a target is required depends on the data set. */
+static void read_data(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
+                      const void *detail)
+{
+    (void)detail;
+    bp_data_draft *data = out;
+    data->given = json_is_object(value);
+    bp_reader_object(reader, place, value, data_fields, BP_COUNT_OF(data_fields), data);
+}
 
 static const bp_field preprocess_fields[] = {
     {"center", bp_read_bool, offsetof(bp_job_draft, preprocess.center), NULL, false},
@@ -202,6 +226,8 @@ static void read_early_stopping(bp_reader *reader, const bp_place *place, const 
 static const bp_field training_fields[] = {
     {"epochs", bp_read_count, offsetof(bp_job_draft, training.epochs), &from_zero, false},
     {"batch_size", bp_read_count, offsetof(bp_job_draft, training.batch_size), &from_one, false},
+    {"sequence_length", bp_read_count, offsetof(bp_job_draft, training.sequence_length), &from_one,
+     false},
     {"shuffle", bp_read_bool, offsetof(bp_job_draft, training.shuffle), NULL, false},
     {"seed", bp_read_count, offsetof(bp_job_draft, training.seed), &from_zero, false},
     {"dtype", bp_read_word, offsetof(bp_job_draft, training.dtype), &dtypes, false},
@@ -270,7 +296,7 @@ static const bp_field job_fields[] = {
     {"name", bp_read_name, offsetof(bp_job_draft, name), NULL, false},
     {"task", bp_read_word, offsetof(bp_job_draft, task), &tasks, false},
     {"priority", bp_read_count, offsetof(bp_job_draft, priority), &priorities, false},
-    {"data", bp_read_object, offsetof(bp_job_draft, data), &data_table, true},
+    {"data", read_data, offsetof(bp_job_draft, data), NULL, true},
     {"preprocess", bp_read_object, 0, &preprocess_table, false},
     {"network", read_network, offsetof(bp_job_draft, network), NULL, false},
     {"loss", read_loss, 0, NULL, false},

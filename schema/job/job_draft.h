@@ -16,11 +16,20 @@ typedef struct bp_part_draft {
     bp_given_count version;
 } bp_part_draft;
 
+/* Of a corpus; the readers know whether there is one. */
+typedef struct bp_corpus_draft {
+    bp_given_count unit; /* bp_token_unit */
+    bp_given_bool lowercase;
+    bp_given_count min_count, max_vocabulary; /* max_vocabulary null: as if absent */
+} bp_corpus_draft;
+
 typedef struct bp_data_draft {
+    bool given; /* as an object */
     bp_given_text dataset, sha256;
     bp_given_count version;
     bp_given_json features, target, exclude, columns; /* arrays and objects of names: read against
                                                          the data set */
+    bp_corpus_draft corpus;
     bp_part_draft validation, test;
 } bp_data_draft;
 
@@ -57,7 +66,7 @@ typedef struct bp_job_draft {
     bp_choice regularizer[BP_REGULARIZER_COUNT]; /* by index in the family; member NULL: absent */
     bp_given_json class_weights;                 /* of the loss: read against the classes */
     struct {
-        bp_given_count epochs, batch_size, seed, dtype, threads;
+        bp_given_count epochs, batch_size, sequence_length, seed, dtype, threads;
         bp_given_bool shuffle, gradient_check;
         bp_given_real clip_norm;
         bp_choice early_stopping;

@@ -131,7 +131,12 @@ static void resolve_part(bp_job_work *work, bp_job_part *out, const bp_dataset_i
         *out_rows = info->row_count;
         char place[64];
         snprintf(place, sizeof place, "%s/dataset", pointer);
-        if (work->training)
+        if (info->kind != BP_DATASET_TABLE)
+            bp_job_fault(work, BP_INVALID, place,
+                         "data set \"%s\" is of kind \"%s\"; classification and regression take "
+                         "tables",
+                         info->name, bp_dataset_kind_name(info->kind));
+        else if (work->training)
             check_part(work, place, info);
     } else if (draft->fraction.given && work->training) {
         out->fraction = draft->fraction.value;
@@ -201,6 +206,8 @@ void bp_job_resolve_parts(bp_job_work *work)
 {
     bp_job_spec *spec = work->spec;
     const bp_data_draft *draft = &work->draft.data;
+    if (work->corpus)
+        return;
     resolve_part(work, &spec->validation, &work->validation, &work->validation_rows,
                  &draft->validation, "/data/validation");
     resolve_part(work, &spec->test, &work->test, &work->test_rows, &draft->test, "/data/test");
@@ -224,7 +231,7 @@ void bp_job_resolve_parts(bp_job_work *work)
     const bp_dataset_info *const sets[] = {work->training, work->validation, work->test};
     for (size_t index = 0; index < sizeof sets / sizeof *sets; index++) {
         bp_column_names names = {0};
-        if (!sets[index])
+        if (!sets[index] || sets[index]->kind != BP_DATASET_TABLE)
             continue;
         if (bp_column_names_create(&names, sets[index]) != BP_OK) {
             bp_job_no_memory(work);

@@ -56,6 +56,8 @@ static void resolve_name(bp_job_work *work)
     const char *name = work->draft.name.value;
     if (!name && work->training)
         name = work->training->name;
+    if (!name && work->corpus)
+        name = work->corpus->name;
     if (name)
         work->spec->name = bp_job_copy(work, name);
     work->spec->priority = work->draft.priority.given ? work->draft.priority.value : 0;
@@ -72,6 +74,10 @@ static void resolve(bp_job_work *work, const json_t *body, bp_job_size *size)
     bp_job_resolve_class_weights(work);
     bp_job_resolve_checkpoint(work);
     bp_job_check_initial(work);
+    if (work->corpus && !bp_faults_any(work->reader.faults))
+        bp_job_fault(work, BP_UNSUPPORTED, "/data/dataset",
+                     "data set \"%s\" is of kind \"%s\", over which no job can be run yet",
+                     work->corpus->name, bp_dataset_kind_name(work->corpus->kind));
     if (!bp_faults_any(work->reader.faults))
         bp_job_resolve_size(work, size);
 }

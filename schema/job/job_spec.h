@@ -12,8 +12,14 @@
 #include "core/training/trainer.h"
 #include "schema/dataset/dataset_info.h"
 #include "schema/json/faults.h"
+#include "schema/language/vocabulary.h"
 
-typedef enum bp_task_kind { BP_TASK_CLASSIFICATION, BP_TASK_REGRESSION } bp_task_kind;
+typedef enum bp_task_kind {
+    BP_TASK_CLASSIFICATION,
+    BP_TASK_REGRESSION,
+    BP_TASK_TAGGING,       /* of a tagged corpus */
+    BP_TASK_LANGUAGE_MODEL /* of a text */
+} bp_task_kind;
 
 /* A feature or target column, as the job sees it (after the job's own type overrides). */
 typedef struct bp_job_column {
@@ -52,6 +58,14 @@ typedef struct bp_checkpoint_plan {
     bp_watched metric;
 } bp_checkpoint_plan;
 
+/* What a job makes of a corpus. */
+typedef struct bp_corpus_spec {
+    bp_vocabulary_rule rule;
+    size_t sequence_length; /* language model: steps of a chunk */
+    /* Of each part: characters or words of a text, or sentences. */
+    uint64_t training_count, validation_count, test_count;
+} bp_corpus_spec;
+
 typedef struct bp_job_spec {
     char *name;
     bp_task_kind task;
@@ -67,6 +81,7 @@ typedef struct bp_job_spec {
     bp_labels classes;   /* classification */
     size_t target_width; /* regression: numbers to predict */
     bp_job_part validation, test;
+    bp_corpus_spec corpus; /* tagging, language model */
 
     bool center, whiten;
     double whiten_epsilon; /* where whitened */

@@ -14,6 +14,8 @@ typedef struct bp_job_work {
     bp_job_draft draft;
     /* The data sets, borrowed from the lookup; NULL: none, or not found. */
     const bp_dataset_info *training, *validation, *test;
+    /* The training set where it is a corpus; then the three above are NULL. */
+    const bp_dataset_info *corpus;
     bp_column_names names; /* of training; owned */
     bp_column_type *types; /* of the training set's columns under the job's overrides; owned */
     bool features_known, targets_known, task_known; /* resolved without a fault */
@@ -39,11 +41,15 @@ char *bp_job_copy(bp_job_work *work, const char *text);
 /* calloc of at least one element that remembers failure. */
 void *bp_job_allocate(bp_job_work *work, size_t count, size_t size);
 
-/* Finds what {"dataset", "sha256", "version"} at a place (of an object) name; NULL after a fault. */
+/* Finds what {"dataset", "sha256", "version"} at a place (of an object) name, of any kind; NULL after a
+ * fault. */
 const bp_dataset_info *bp_job_find_dataset(bp_job_work *work, const char *pointer, const char *name,
                                            const char *sha256, bp_given_count version);
 
-void bp_job_resolve_data(bp_job_work *work);    /* data sets, columns, task, classes */
+void bp_job_resolve_data(bp_job_work *work);   /* data sets, columns, task, classes */
+void bp_job_resolve_corpus(bp_job_work *work); /* the same of a corpus, and its parts */
+/* Faults for what only a corpus has, where the data set is a table. */
+void bp_job_refuse_corpus_fields(bp_job_work *work);
 void bp_job_resolve_parts(bp_job_work *work);   /* validation and test, missing values */
 void bp_job_find_initial(bp_job_work *work);    /* the model that "initial" names */
 void bp_job_resolve_network(bp_job_work *work); /* preparation, layers, loss, training */

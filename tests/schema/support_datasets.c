@@ -80,6 +80,12 @@ static const char *const documents[] = {
            "'O', 'count': 7}]",
            TEXT("token", "40") "," CATEGORICAL("tag", "8", "0", "2",
                                                "['B-x', 'O']") "," PAIRS("sentences", "2")),
+    CORPUS("odd-tweets", "tagged", "d3", "2",
+           "'bytes': 40, 'sentences': 2, 'longest_sentence': 5, 'tokens': 8, 'distinct_tokens': 7, "
+           "'distinct_tokens_is_lower_bound': false, 'tags': [{'tag': 'B-y', 'count': 1}, {'tag': "
+           "'O', 'count': 7}]",
+           TEXT("token", "40") "," CATEGORICAL("tag", "8", "0", "2",
+                                               "['B-y', 'O']") "," PAIRS("sentences", "2")),
     DATASET("iris", "a1", "150", "true",
             REAL("sepal_length", "150", "0") "," REAL("sepal_width", "150", "0") "," REAL(
                 "petal_length", "150",

@@ -108,7 +108,7 @@ static bp_status wrong_count(bp_conll_parser *parser, size_t count, bp_error *er
 
 static bp_status take_token(bp_conll_parser *parser, const line_columns *columns, bp_error *error)
 {
-    bp_error fault = {BP_OK};
+    bp_error fault = {.status = BP_OK};
     if (columns->first.length > BP_WORD_LIMIT)
         return fail(parser, error, BP_TOO_LARGE, "the token is longer than 4096 bytes");
     if (columns->last.length > BP_TAG_BYTES)

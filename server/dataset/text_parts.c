@@ -127,7 +127,7 @@ static bp_status load_text(bp_token_store **store, const bp_corpus_loader *loade
 {
     const uint64_t count = unit_count(info, bp_vocabulary_unit(vocabulary));
     text_reader reader = {.file = {.file = -1}};
-    bp_error fault = {BP_OK};
+    bp_error fault = {.status = BP_OK};
     bp_token_encoder *encoder = malloc(sizeof *encoder);
     bp_status status = encoder ? BP_OK : no_memory(&fault);
     if (status == BP_OK)

@@ -80,7 +80,7 @@ static void short_texts_have_fewer_streams(void **state)
     (void)state;
     const int32_t ids[] = {0, 1, 4};
     bp_token_streams streams;
-    bp_error error = {BP_OK};
+    bp_error error = {.status = BP_OK};
     const bp_token_source three = {.count = 3, .ids = ids};
     assert_int_equal(bp_token_streams_cut(&streams, &three, 64, NULL), BP_OK);
     assert_int_equal(streams.stream_count, 2);

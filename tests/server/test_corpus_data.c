@@ -42,7 +42,7 @@ static void upload(support_data *data, const char *name, bp_dataset_format forma
 static bp_corpus_data load(support_data *data, const bp_corpus_request *request)
 {
     bp_corpus_data corpus;
-    bp_error error = {BP_OK};
+    bp_error error = {.status = BP_OK};
     if (bp_corpus_data_load(&corpus, data->datasets, request, NULL, NULL, NULL, &error) != BP_OK)
         fail_msg("%s: %s", error.where, error.message);
     return corpus;
@@ -52,7 +52,7 @@ static void refuse(support_data *data, const bp_corpus_request *request, bp_stat
                    const char *message)
 {
     bp_corpus_data corpus;
-    bp_error error = {BP_OK};
+    bp_error error = {.status = BP_OK};
     assert_int_equal(
         bp_corpus_data_load(&corpus, data->datasets, request, NULL, NULL, NULL, &error), status);
     if (!strstr(error.message, message))

@@ -1,7 +1,7 @@
 #include "server/dataset/corpus_data.h"
 
+#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "schema/job/job_rows.h"
 #include "server/dataset/corpus_loader.h"
@@ -39,6 +39,7 @@ static bp_status open_infos(bp_corpus_loader *loader, size_t part_count, bp_erro
 {
     const bp_corpus_request *request = loader->request;
     bp_status status = BP_OK;
+    assert(request->dataset[BP_CORPUS_TRAINING]);
     for (size_t i = 0; i < part_count && status == BP_OK; i++) {
         if (!request->dataset[i])
             continue;

@@ -5,7 +5,7 @@
 #include <pthread.h>
 
 #include "server/dataset/datasets.h"
-#include "server/dataset/upload_pipeline.h"
+#include "server/upload/upload_pipeline.h"
 
 /* Bytes of one upload that wait for the ingest thread. */
 enum { BP_UPLOAD_QUEUE_BYTES = 1024 * 1024 };

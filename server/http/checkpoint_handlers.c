@@ -1,7 +1,7 @@
 #include "schema/json/json_text.h"
+#include "server/checkpoint/checkpoints_read.h"
 #include "server/http/handlers.h"
 #include "server/http/problem.h"
-#include "server/job/checkpoints_read.h"
 
 enum { LIST_DEFAULT = 100, LIST_LIMIT = 10000 };
 

@@ -10,7 +10,7 @@
 #include "core/kernel/kernels.h"
 #include "server/backup/backups.h"
 #include "server/dataset/datasets.h"
-#include "server/job/event_hub.h"
+#include "server/event/event_hub.h"
 #include "server/job/jobs.h"
 #include "server/model/models.h"
 #include "server/store/store.h"

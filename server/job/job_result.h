@@ -4,7 +4,7 @@
 #define BP_SERVER_JOB_JOB_RESULT_H
 
 #include "server/dataset/datasets.h"
-#include "server/job/progress_board.h"
+#include "server/record/progress_board.h"
 #include "server/store/model_store.h"
 
 typedef struct bp_job_result {

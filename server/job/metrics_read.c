@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "server/job/job_table.h"
-#include "server/job/point_text.h"
+#include "server/record/point_text.h"
 #include "server/store/database.h"
 #include "server/store/metric_store.h"
 #include "server/store/rollup_store.h"

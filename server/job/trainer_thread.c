@@ -10,13 +10,13 @@
 #include "server/base/log.h"
 #include "server/base/thread.h"
 #include "server/base/thread_pool.h"
+#include "server/checkpoint/run_checkpoints.h"
 #include "server/job/gradient_gate.h"
-#include "server/job/metric_recorder.h"
-#include "server/job/point_draft.h"
-#include "server/job/run_checkpoints.h"
 #include "server/job/stored_spec.h"
 #include "server/job/verification.h"
 #include "server/model/weights_copy.h"
+#include "server/record/metric_recorder.h"
+#include "server/record/point_draft.h"
 
 /* Progress is published this often; a person does not read faster. */
 enum { PUBLISH_INTERVAL_MS = 200 };

@@ -6,7 +6,7 @@
 #include "core/check/numerics_fingerprint.h"
 #include "server/dataset/datasets.h"
 #include "server/job/job_result.h"
-#include "server/job/progress_board.h"
+#include "server/record/progress_board.h"
 
 /* What every run works with; outlives them. The callbacks come on other threads than the caller's. */
 typedef struct bp_run_services {

@@ -6,8 +6,8 @@
 
 #include "schema/dataset/corpus_info.h"
 #include "schema/language/word_splitter.h"
-#include "server/dataset/conll_parser.h"
-#include "server/dataset/format_guess.h"
+#include "server/upload/conll_parser.h"
+#include "server/upload/format_guess.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/dataset/csv_parser.h"
-#include "server/dataset/number_text.h"
+#include "server/upload/csv_parser.h"
+#include "server/upload/number_text.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 

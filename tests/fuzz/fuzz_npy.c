@@ -1,7 +1,7 @@
 /* NPY parser: whatever the bytes and however they are cut, the same outcome. */
 #include <string.h>
 
-#include "server/dataset/npy_parser.h"
+#include "server/upload/npy_parser.h"
 #include "tests/fuzz/array_checker.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);

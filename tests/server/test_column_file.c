@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "server/dataset/column_file.h"
-#include "server/dataset/column_statistics.h"
+#include "server/upload/column_statistics.h"
 
 static char directory[64];
 

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/dataset/csv_parser.h"
-#include "server/dataset/number_text.h"
+#include "server/upload/csv_parser.h"
+#include "server/upload/number_text.h"
 
 /* Everything that the sink has seen, as "a|b\n1|2\n". */
 typedef struct recording {

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "server/job/event_hub.h"
+#include "server/event/event_hub.h"
 #include "server/store/event_store.h"
 #include "server/store/metric_store.h"
 #include "tests/server/support_directory.h"

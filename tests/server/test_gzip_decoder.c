@@ -10,7 +10,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "server/dataset/gzip_decoder.h"
+#include "server/upload/gzip_decoder.h"
 
 typedef struct collected {
     unsigned char bytes[4096];

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/dataset/idx_parser.h"
+#include "server/upload/idx_parser.h"
 #include "tests/server/support_array_recorder.h"
 
 static bp_status parse(array_recorder *out, const void *input, size_t length, size_t chunk,

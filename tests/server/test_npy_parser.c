@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/dataset/npy_parser.h"
+#include "server/upload/npy_parser.h"
 #include "tests/server/support_array_recorder.h"
 
 typedef struct npy_file {

@@ -8,6 +8,9 @@
 /* Rows that are read from column files at a time while they are prepared. */
 enum { BP_STAGING_ROWS = 4096 };
 
+/* Ids of a text that take more than this are read from a file while they are used. */
+#define BP_CORPUS_MEMORY_BYTES (UINT64_C(256) << 20)
+
 /* Rows that a share of row_count takes: rounded to nearest (halves up), at least 1 for a positive
  * fraction. fraction 0: none. */
 static inline uint64_t bp_job_part_rows(double fraction, uint64_t row_count)

@@ -58,15 +58,25 @@ typedef struct bp_checkpoint_plan {
     bp_watched metric;
 } bp_checkpoint_plan;
 
+/* A job over a corpus: over text or sentences in place of columns. */
+static inline bool bp_task_is_of_corpus(bp_task_kind task)
+{
+    return task == BP_TASK_TAGGING || task == BP_TASK_LANGUAGE_MODEL;
+}
+
 /* What a job makes of a corpus. */
 typedef struct bp_corpus_spec {
     bp_vocabulary_rule rule;
+    bp_vocabulary
+        *vocabulary;        /* shared: of the training part, or of the model that is gone on from */
+    size_t window_width;    /* tokens of a row: odd; 1 without a window, and of a text */
     size_t sequence_length; /* language model: steps of a chunk */
     /* Of each part: characters or words of a text, or sentences. */
     uint64_t training_count, validation_count, test_count;
 } bp_corpus_spec;
 
-typedef struct bp_job_spec {
+typedef struct bp_job_spec bp_job_spec;
+struct bp_job_spec {
     char *name;
     bp_task_kind task;
     int64_t priority;
@@ -78,8 +88,8 @@ typedef struct bp_job_spec {
     bp_labels *feature_categories; /* (feature_count); count 0 where not categorical */
     size_t target_count;
     bp_job_column *targets;
-    bp_labels classes;   /* classification */
-    size_t target_width; /* regression: numbers to predict */
+    bp_labels classes;   /* classification; tagging: the tags */
+    size_t target_width; /* numbers to predict; else classes, tags, or entries of the vocabulary */
     bp_job_part validation, test;
     bp_corpus_spec corpus; /* tagging, language model */
 
@@ -102,9 +112,19 @@ typedef struct bp_job_spec {
     bool gradient_check; /* a check that fails before training fails the job */
     bp_checkpoint_plan checkpoint;
     uint64_t metrics_every_steps;
-} bp_job_spec;
+};
 
 struct bp_model_info;
+
+/* What a job over a corpus must know of it that its document does not say. */
+typedef struct bp_corpus_measure {
+    bp_vocabulary *vocabulary; /* of the training part, by the job's rule; the receiver's */
+    /* Tagging: tokens of each part, and those of the training part whose tag is not BP_OUTSIDE_TAG. */
+    uint64_t training_rows, validation_rows, test_rows, entity_rows;
+} bp_corpus_measure;
+
+/* The tag of a token that belongs to no entity. */
+#define BP_OUTSIDE_TAG "O"
 
 /* Finds what a job names. Answers are borrowed until the resolving call returns. */
 typedef struct bp_dataset_lookup {
@@ -117,6 +137,13 @@ typedef struct bp_dataset_lookup {
     /* What predicts from a checkpoint of a job, 0: the newest; its job and checkpoint say which it is. NULL:
      * there is none. May be NULL too. */
     const struct bp_model_info *(*find_checkpoint)(void *context, int64_t job, uint64_t number);
+    /* Reads the corpora of a job whose data sets, parts, rule and seed are known. vocabulary: one that the job
+     * takes in place of making one, which *out then shares; NULL: none. BP_INVALID and BP_TOO_LARGE are faults
+     * of the job, told by the message; what else fails makes resolving fail without a fault's worth. NULL:
+     * no job over a corpus can be resolved. */
+    bp_status (*measure_corpus)(void *context, bp_corpus_measure *out,
+                                const struct bp_job_spec *spec, bp_vocabulary *vocabulary,
+                                bp_error *error);
 } bp_dataset_lookup;
 
 typedef struct bp_job_limits {
@@ -135,7 +162,9 @@ typedef struct bp_job_size {
     uint64_t data_bytes; /* prepared matrices and labels of all parts, and the preparation */
     /* The most at one time: of the data while it is read, or while it is trained. */
     uint64_t total_bytes;
-    uint64_t training_rows, validation_rows, test_rows; /* before drop_row */
+    /* Of tables before drop_row; of sentences and texts tokens. */
+    uint64_t training_rows, validation_rows, test_rows;
+    size_t stream_count, step_count; /* of a step over a text: the product is its rows; else 0 */
 } bp_job_size;
 
 /* Checks body and resolves it. Every fault goes into faults, in document order where possible. On

@@ -24,6 +24,12 @@ bp_token_unit bp_vocabulary_unit(const bp_vocabulary *vocabulary)
     return vocabulary->words ? BP_UNIT_WORD : BP_UNIT_CHARACTER;
 }
 
+size_t bp_vocabulary_bytes(const bp_vocabulary *vocabulary)
+{
+    return sizeof *vocabulary + vocabulary->character_count * sizeof *vocabulary->characters +
+           (vocabulary->words ? bp_word_table_memory(vocabulary->words) : 0);
+}
+
 const char *bp_vocabulary_text(const bp_vocabulary *vocabulary, int32_t id, size_t *out_length)
 {
     assert(id >= 0 && (size_t)id < bp_vocabulary_count(vocabulary));
@@ -101,9 +107,16 @@ bp_status bp_vocabulary_decode(char **out_text, size_t *out_length, const bp_voc
     return BP_OK;
 }
 
+bp_vocabulary *bp_vocabulary_share(bp_vocabulary *vocabulary)
+{
+    if (vocabulary)
+        atomic_fetch_add(&vocabulary->owner_count, 1);
+    return vocabulary;
+}
+
 void bp_vocabulary_free(bp_vocabulary *vocabulary)
 {
-    if (!vocabulary)
+    if (!vocabulary || atomic_fetch_sub(&vocabulary->owner_count, 1) > 0)
         return;
     bp_word_table_free(vocabulary->words);
     free(vocabulary->characters);

@@ -43,6 +43,7 @@ typedef struct bp_vocabulary bp_vocabulary;
 
 size_t bp_vocabulary_count(const bp_vocabulary *vocabulary); /* of entries; at least 1 */
 bp_token_unit bp_vocabulary_unit(const bp_vocabulary *vocabulary);
+size_t bp_vocabulary_bytes(const bp_vocabulary *vocabulary); /* of memory that it takes */
 /* Text of an entry, borrowed; no NUL follows. id: below the count (asserted). */
 const char *bp_vocabulary_text(const bp_vocabulary *vocabulary, int32_t id, size_t *out_length);
 int32_t bp_vocabulary_unknown(const bp_vocabulary *vocabulary); /* −1: characters have none */
@@ -66,6 +67,8 @@ json_t *bp_vocabulary_json(const bp_vocabulary *vocabulary);
 /* NULL with stored at fault. */
 bp_vocabulary *bp_vocabulary_parse(bp_stored *stored, const json_t *json);
 
+/* Another owner of the same vocabulary; NULL of NULL. It goes with its last owner's bp_vocabulary_free. */
+bp_vocabulary *bp_vocabulary_share(bp_vocabulary *vocabulary);
 void bp_vocabulary_free(bp_vocabulary *vocabulary); /* accepts NULL */
 
 /* ---- making one ---- */

@@ -2,6 +2,8 @@
 #ifndef BP_SCHEMA_LANGUAGE_VOCABULARY_PARTS_H
 #define BP_SCHEMA_LANGUAGE_VOCABULARY_PARTS_H
 
+#include <stdatomic.h>
+
 #include "schema/language/vocabulary.h"
 #include "schema/language/word_table.h"
 
@@ -15,7 +17,8 @@ typedef struct vocabulary_character {
 
 /* Either words or characters. */
 struct bp_vocabulary {
-    bp_word_table *words; /* numbers are ids; NULL: characters */
+    atomic_size_t owner_count; /* beside the first */
+    bp_word_table *words;      /* numbers are ids; NULL: characters */
     bool lowercase, padded;
 
     size_t character_count;

@@ -168,6 +168,12 @@ size_t bp_word_table_count(const bp_word_table *table)
     return table->count;
 }
 
+size_t bp_word_table_memory(const bp_word_table *table)
+{
+    return sizeof *table + table->pool_capacity + table->capacity * sizeof *table->entries +
+           table->slot_count * sizeof *table->slots;
+}
+
 size_t bp_word_table_bytes(const bp_word_table *table)
 {
     return table->pool_length;

@@ -22,8 +22,9 @@ BP_CHECK_RESULT bp_status bp_word_table_add(bp_word_table *table, uint32_t *out_
 /* The text's number or BP_WORD_NONE. */
 uint32_t bp_word_table_find(const bp_word_table *table, const char *text, size_t length);
 
-size_t bp_word_table_count(const bp_word_table *table); /* of distinct texts */
-size_t bp_word_table_bytes(const bp_word_table *table); /* of all distinct texts */
+size_t bp_word_table_count(const bp_word_table *table);  /* of distinct texts */
+size_t bp_word_table_bytes(const bp_word_table *table);  /* of all distinct texts */
+size_t bp_word_table_memory(const bp_word_table *table); /* bytes that the table takes */
 /* Borrowed, until a text is added; no NUL follows. */
 const char *bp_word_table_text(const bp_word_table *table, uint32_t index, size_t *out_length);
 uint64_t bp_word_table_occurrences(const bp_word_table *table, uint32_t index);

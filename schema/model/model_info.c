@@ -12,13 +12,20 @@
 #include "schema/json/choice.h"
 #include "schema/json/json_text.h"
 #include "schema/json/packed_numbers.h"
+#include "schema/model/model_vocabulary.h"
 
 /* ---- from a job ---- */
 
+/* A list of labels that predictions name. */
+static bool has_classes(bp_task_kind task)
+{
+    return task == BP_TASK_CLASSIFICATION || task == BP_TASK_TAGGING;
+}
+
 static bool copy_features(bp_model_info *info, const bp_job_spec *spec)
 {
-    info->features = calloc(spec->feature_count, sizeof *info->features);
-    info->feature_categories = calloc(spec->feature_count, sizeof *info->feature_categories);
+    info->features = calloc(spec->feature_count + 1, sizeof *info->features);
+    info->feature_categories = calloc(spec->feature_count + 1, sizeof *info->feature_categories);
     if (!info->features || !info->feature_categories)
         return false;
     info->feature_count = spec->feature_count;
@@ -35,7 +42,12 @@ static bool copy_features(bp_model_info *info, const bp_job_spec *spec)
 
 static bool copy_targets(bp_model_info *info, const bp_job_spec *spec)
 {
-    info->target_names = calloc(spec->target_count, sizeof *info->target_names);
+    if (bp_task_is_of_corpus(spec->task)) {
+        info->vocabulary = bp_vocabulary_share(spec->corpus.vocabulary);
+        info->vocabulary_rule = spec->corpus.rule;
+        info->window_width = spec->corpus.window_width;
+    }
+    info->target_names = calloc(spec->target_count + 1, sizeof *info->target_names);
     if (!info->target_names)
         return false;
     info->target_count = spec->target_count;
@@ -45,8 +57,7 @@ static bool copy_targets(bp_model_info *info, const bp_job_spec *spec)
             return false;
     }
     info->target_width = spec->target_width;
-    return spec->task != BP_TASK_CLASSIFICATION ||
-           bp_labels_copy(&info->classes, &spec->classes) == BP_OK;
+    return !has_classes(spec->task) || bp_labels_copy(&info->classes, &spec->classes) == BP_OK;
 }
 
 static bool copy_layers(bp_model_info *info, const bp_job_spec *spec)
@@ -113,6 +124,8 @@ bp_status bp_model_info_create(bp_model_info **out, const bp_job_spec *spec,
     if (!info->name || !info->dataset || (begins && !info->initial) || !copy_features(info, spec) ||
         !copy_targets(info, spec) || !copy_layers(info, spec))
         status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a model");
+    else if (bp_task_is_of_corpus(spec->task))
+        status = BP_OK;
     else
         status = copy_preparation(&info->preparation, preparation, error);
     if (status == BP_OK && target && target->column_count > 0)
@@ -140,6 +153,7 @@ void bp_model_info_free(bp_model_info *info)
     free(info->feature_categories);
     bp_texts_free(info->target_names, info->target_count);
     bp_labels_done(&info->classes);
+    bp_vocabulary_free(info->vocabulary);
     bp_preparation_done(&info->preparation);
     bp_preparation_done(&info->target_preparation);
     free(info->layers);
@@ -158,6 +172,12 @@ void bp_model_info_network(bp_network_spec *out, const bp_model_info *info, bp_i
                              .layer_count = info->layer_count,
                              .layers = info->layers,
                              .loss = info->loss};
+    if (bp_task_is_of_corpus(info->task))
+        out->input_width = info->window_width;
+    if (info->task == BP_TASK_LANGUAGE_MODEL) {
+        out->sequence.streams = 1;
+        out->sequence.steps = rows;
+    }
 }
 
 double bp_model_info_value(const bp_model_info *info, size_t index, double output)
@@ -254,6 +274,33 @@ static json_t *preprocess_json(const bp_model_info *info)
     return bp_json_whole(json, ok);
 }
 
+static bool add_columns(json_t *json, const bp_model_info *info, bool full)
+{
+    bool ok = bp_json_add(json, "features", features_json(info, full));
+    ok &= bp_json_add(json, "targets", bp_texts_json(info->target_names, info->target_count));
+    if (info->task == BP_TASK_CLASSIFICATION)
+        ok &= bp_json_add(json, "classes",
+                          full ? bp_labels_stored_json(&info->classes)
+                               : bp_labels_json(&info->classes));
+    ok &= bp_json_add(json, "preprocess", preprocess_json(info));
+    if (full)
+        ok &= bp_json_add(json, "preparation", preparation_json(info));
+    return ok;
+}
+
+static bool add_corpus(json_t *json, const bp_model_info *info, bool full)
+{
+    bool ok = true;
+    if (info->task == BP_TASK_TAGGING) {
+        ok &= bp_json_add(json, "tags",
+                          full ? bp_labels_stored_json(&info->classes)
+                               : bp_labels_json(&info->classes));
+        ok &= bp_json_add(json, "window", json_integer((json_int_t)info->window_width));
+    }
+    ok &= bp_json_add(json, "vocabulary", bp_model_vocabulary_json(info, full));
+    return ok;
+}
+
 json_t *bp_model_info_json(const bp_model_info *info, bool full)
 {
     json_t *json = json_object();
@@ -264,17 +311,10 @@ json_t *bp_model_info_json(const bp_model_info *info, bool full)
     ok &=
         bp_json_add(json, "dataset",
                     json_pack("{s:s, s:s}", "name", info->dataset, "sha256", info->dataset_sha256));
-    ok &= bp_json_add(json, "features", features_json(info, full));
-    ok &= bp_json_add(json, "targets", bp_texts_json(info->target_names, info->target_count));
-    if (info->task == BP_TASK_CLASSIFICATION)
-        ok &= bp_json_add(json, "classes",
-                          full ? bp_labels_stored_json(&info->classes)
-                               : bp_labels_json(&info->classes));
+    ok &= bp_task_is_of_corpus(info->task) ? add_corpus(json, info, full)
+                                           : add_columns(json, info, full);
     if (full)
         ok &= bp_json_add(json, "target_width", json_integer((json_int_t)info->target_width));
-    ok &= bp_json_add(json, "preprocess", preprocess_json(info));
-    if (full)
-        ok &= bp_json_add(json, "preparation", preparation_json(info));
     ok &= bp_json_add(json, "dtype", json_string(bp_dtype_name(info->dtype)));
     ok &= bp_json_add(json, "layers", layers_json(info));
     ok &= bp_json_add(json, "loss", bp_choice_json(&info->loss, BP_CHOICE_OBJECT));

@@ -18,8 +18,13 @@ typedef struct bp_model_info {
     bp_labels *feature_categories; /* (feature_count) */
     size_t target_count;
     char **target_names;
-    bp_labels classes;
-    size_t target_width;
+    bp_labels classes; /* tagging: the tags, also where the network gives a score alone */
+    size_t
+        target_width; /* numbers of a regression; of a corpus tags, or entries of the vocabulary */
+    /* Of a corpus, which has neither features nor preparations; without one all of it is zero. */
+    bp_vocabulary *vocabulary;          /* shared */
+    bp_vocabulary_rule vocabulary_rule; /* how it was made */
+    size_t window_width; /* tokens of a row: odd; 1 without a window, and of a text */
     bool center, whiten; /* how the preparation was fitted */
     double whiten_epsilon;
     bp_choice scaling, missing, target_scaling;
@@ -35,20 +40,21 @@ typedef struct bp_model_info {
     char created[32];
 } bp_model_info;
 
-/* Takes what it needs (copies) from a job and its fitted preparations; target NULL or without columns:
- * the targets are not scaled. BP_NO_MEMORY. */
+/* Takes what it needs (copies) from a job and its fitted preparations, which a job over a corpus does not have
+ * (NULL); target NULL or without columns: the targets are not scaled. BP_NO_MEMORY. */
 BP_CHECK_RESULT bp_status bp_model_info_create(bp_model_info **out, const bp_job_spec *spec,
                                                const bp_preparation *preparation,
                                                const bp_preparation *target, bp_error *error);
 /* full: the stored document, exact (float64 numbers round-trip); else the public one, without the
- * preparation's arrays. NULL: no memory. */
+ * preparation's arrays and with only the first BP_SHOWN_TOKENS of a vocabulary. NULL: no memory. */
 json_t *bp_model_info_json(const bp_model_info *info, bool full);
 /* Reads the stored document back. BP_CORRUPT, BP_NO_MEMORY. */
 BP_CHECK_RESULT bp_status bp_model_info_parse(bp_model_info **out, const json_t *json,
                                               bp_error *error);
 void bp_model_info_free(bp_model_info *info); /* accepts NULL */
 
-/* The network for predictions in chunks of `rows`; spec->layers is borrowed from info. */
+/* The network for predictions in chunks of `rows`; spec->layers is borrowed from info. Of a language model:
+ * one stream, so many steps. */
 void bp_model_info_network(bp_network_spec *out, const bp_model_info *info, bp_isa isa,
                            size_t rows);
 

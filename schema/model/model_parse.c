@@ -14,6 +14,7 @@
 #include "schema/json/json_text.h"
 #include "schema/json/packed_numbers.h"
 #include "schema/model/model_info.h"
+#include "schema/model/model_vocabulary.h"
 
 static void read_feature(bp_stored *stored, bp_job_column *column, bp_labels *categories,
                          const json_t *json)
@@ -171,21 +172,9 @@ static void read_preparation(bp_stored *stored, bp_model_info *info, const json_
     free(columns);
 }
 
-static void read_info(bp_stored *stored, bp_model_info *info, const json_t *json)
+/* How the preparation was made; its arrays are read when the features are known. */
+static void read_preprocess(bp_stored *stored, bp_model_info *info, const json_t *json)
 {
-    info->name = bp_stored_text(stored, json, "name");
-    info->version = bp_stored_count(stored, json, "version");
-    info->job = (int64_t)bp_stored_count(stored, json, "job");
-    info->task = (bp_task_kind)bp_stored_name(stored, bp_task_names, json, "task");
-    const json_t *dataset = json_object_get(json, "dataset");
-    info->dataset = bp_stored_text(stored, dataset, "name");
-    bp_stored_fixed_text(stored, info->dataset_sha256, sizeof info->dataset_sha256, dataset,
-                         "sha256");
-    read_features(stored, info, json);
-    info->target_names = bp_stored_texts(stored, &info->target_count, json, "targets");
-    info->target_width = (size_t)bp_stored_count(stored, json, "target_width");
-    if (info->task == BP_TASK_CLASSIFICATION)
-        bp_labels_parse(stored, &info->classes, json_object_get(json, "classes"));
     const json_t *preprocess = json_object_get(json, "preprocess");
     info->center = bp_stored_bool(stored, preprocess, "center");
     info->scaling =
@@ -202,6 +191,44 @@ static void read_info(bp_stored *stored, bp_model_info *info, const json_t *json
         info->whiten = bp_stored_bool(stored, preprocess, "whiten");
     if (info->whiten)
         info->whiten_epsilon = bp_stored_number(stored, preprocess, "epsilon");
+}
+
+static void read_columns(bp_stored *stored, bp_model_info *info, const json_t *json)
+{
+    read_features(stored, info, json);
+    info->target_names = bp_stored_texts(stored, &info->target_count, json, "targets");
+    if (info->task == BP_TASK_CLASSIFICATION)
+        bp_labels_parse(stored, &info->classes, json_object_get(json, "classes"));
+    read_preprocess(stored, info, json);
+}
+
+static void read_corpus(bp_stored *stored, bp_model_info *info, const json_t *json)
+{
+    info->window_width = 1;
+    if (info->task == BP_TASK_TAGGING) {
+        bp_labels_parse(stored, &info->classes, json_object_get(json, "tags"));
+        info->window_width = (size_t)bp_stored_count(stored, json, "window");
+        if (!info->classes.texts || info->window_width % 2 == 0)
+            bp_stored_corrupt(stored);
+    }
+    bp_model_vocabulary_parse(stored, info, json_object_get(json, "vocabulary"));
+}
+
+static void read_info(bp_stored *stored, bp_model_info *info, const json_t *json)
+{
+    info->name = bp_stored_text(stored, json, "name");
+    info->version = bp_stored_count(stored, json, "version");
+    info->job = (int64_t)bp_stored_count(stored, json, "job");
+    info->task = (bp_task_kind)bp_stored_name(stored, bp_task_names, json, "task");
+    const json_t *dataset = json_object_get(json, "dataset");
+    info->dataset = bp_stored_text(stored, dataset, "name");
+    bp_stored_fixed_text(stored, info->dataset_sha256, sizeof info->dataset_sha256, dataset,
+                         "sha256");
+    if (bp_task_is_of_corpus(info->task))
+        read_corpus(stored, info, json);
+    else
+        read_columns(stored, info, json);
+    info->target_width = (size_t)bp_stored_count(stored, json, "target_width");
     info->dtype = (bp_dtype)bp_stored_name(stored, bp_dtype_names, json, "dtype");
     read_layers(stored, info, json);
     info->loss = bp_choice_parse(stored, json_object_get(json, "loss"), &bp_loss_family);
@@ -219,8 +246,22 @@ static void read_info(bp_stored *stored, bp_model_info *info, const json_t *json
         if (!info->initial)
             stored->status = BP_NO_MEMORY;
     }
-    if (stored->status == BP_OK)
+    if (stored->status == BP_OK && !bp_task_is_of_corpus(info->task))
         read_preparation(stored, info, json);
+}
+
+static size_t shown_width(const bp_model_info *info)
+{
+    switch (info->task) {
+    case BP_TASK_CLASSIFICATION:
+    case BP_TASK_TAGGING:
+        return info->classes.count;
+    case BP_TASK_LANGUAGE_MODEL:
+        return bp_vocabulary_count(info->vocabulary);
+    case BP_TASK_REGRESSION:
+        break;
+    }
+    return info->target_width;
 }
 
 /* The parts fit together: the network can be planned, and its output is as wide as the answer. */
@@ -232,8 +273,7 @@ static bp_status check_network(const bp_model_info *info, bp_error *error)
     bp_status status = bp_network_measure(&size, &network, error);
     if (status != BP_OK)
         return status;
-    size_t width = info->task == BP_TASK_CLASSIFICATION ? info->classes.count : info->target_width;
-    if (size.shown_width != width || size.parameter_count != info->parameter_count)
+    if (size.shown_width != shown_width(info) || size.parameter_count != info->parameter_count)
         return bp_error_set(error, BP_CORRUPT, NULL,
                             "the stored document of a model contradicts "
                             "itself");

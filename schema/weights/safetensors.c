@@ -93,13 +93,17 @@ json_t *bp_model_metadata_json(const bp_model_info *info)
     bool ok = document && public_document && metadata;
     ok = ok && add_text(metadata, "version", json_integer((json_int_t)info->version));
     ok = ok && json_object_set(metadata, "task", json_object_get(document, "task")) == 0;
-    static const char *const members[] = {"features", "targets", "classes", "layers", "preprocess"};
+    static const char *const members[] = {"features", "targets", "classes",   "tags",
+                                          "window",   "layers",  "preprocess"};
     for (size_t index = 0; ok && index < sizeof members / sizeof *members; index++) {
         json_t *member = json_object_get(public_document, members[index]);
         ok = !member || add_text(metadata, members[index], json_incref(member));
     }
-    ok = ok &&
-         add_text(metadata, "preparation", json_incref(json_object_get(document, "preparation")));
+    static const char *const whole[] = {"preparation", "vocabulary"};
+    for (size_t index = 0; ok && index < sizeof whole / sizeof *whole; index++) {
+        json_t *member = json_object_get(document, whole[index]);
+        ok = !member || add_text(metadata, whole[index], json_incref(member));
+    }
     json_decref(document);
     json_decref(public_document);
     return bp_json_whole(metadata, ok);

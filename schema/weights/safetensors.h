@@ -19,7 +19,8 @@ BP_CHECK_RESULT bp_status bp_safetensors_header(unsigned char **out, size_t *out
                                                 bp_error *error);
 
 /* What goes into a model's __metadata__: strings "format", "model", "version", "task", and as JSON
- * text "features", "classes" (classification), "preparation", "layers". NULL: no memory. */
+ * text "layers" and, of a table, "features", "targets", "classes" (classification), "preprocess",
+ * "preparation"; of a corpus "vocabulary", whole, and "tags", "window" (tagging). NULL: no memory. */
 json_t *bp_model_metadata_json(const bp_model_info *info);
 
 #endif

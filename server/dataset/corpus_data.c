@@ -80,6 +80,25 @@ bp_status bp_corpus_vocabulary(bp_vocabulary **out, bp_datasets *datasets,
     return status;
 }
 
+bp_status bp_corpus_count(bp_corpus_counts *out, bp_datasets *datasets,
+                          const bp_corpus_request *request, bool (*cancelled)(void *context),
+                          void *context, bp_error *error)
+{
+    bp_corpus_loader loader = {.datasets = datasets,
+                               .directory = bp_store_directory(datasets->store),
+                               .request = request,
+                               .cancelled = cancelled,
+                               .context = context};
+    bp_status status = open_infos(&loader, 1, error);
+    if (status == BP_OK && loader.infos[BP_CORPUS_TRAINING]->kind != BP_DATASET_TAGGED)
+        status = bp_error_set(error, BP_INVALID, NULL, "the data set \"%s\" has no tags",
+                              request->dataset[BP_CORPUS_TRAINING]);
+    if (status == BP_OK)
+        status = bp_tagged_count(out, &loader, error);
+    close_infos(&loader);
+    return status;
+}
+
 static bp_status load(bp_corpus_data *out, bp_corpus_memory *memory, const bp_corpus_loader *loader,
                       const bp_vocabulary *vocabulary, bp_error *error)
 {

@@ -60,6 +60,18 @@ BP_CHECK_RESULT bp_status bp_corpus_vocabulary(bp_vocabulary **out, bp_datasets 
                                                bool (*cancelled)(void *context), void *context,
                                                bp_error *error);
 
+/* Tokens of a tagged training set: those that each part takes of it, and of the training part's those with a
+ * tag other than BP_OUTSIDE_TAG. */
+typedef struct bp_corpus_counts {
+    uint64_t rows[BP_CORPUS_PART_COUNT], entity_rows;
+} bp_corpus_counts;
+
+/* Errors as above. */
+BP_CHECK_RESULT bp_status bp_corpus_count(bp_corpus_counts *out, bp_datasets *datasets,
+                                          const bp_corpus_request *request,
+                                          bool (*cancelled)(void *context), void *context,
+                                          bp_error *error);
+
 /* The vocabulary and all parts. vocabulary: one to be used in place of making one (of a model that the
  * job goes on from), borrowed and as long as *out; NULL: none. Errors as above, and BP_INVALID: a
  * character that is not in the vocabulary, a tag that the training set does not have. */

@@ -30,6 +30,10 @@ BP_CHECK_RESULT bp_status bp_text_vocabulary(bp_vocabulary **out, const bp_corpu
 BP_CHECK_RESULT bp_status bp_tagged_vocabulary(bp_vocabulary **out, const bp_corpus_loader *loader,
                                                bp_error *error);
 
+/* Of the training set, which is tagged. */
+BP_CHECK_RESULT bp_status bp_tagged_count(bp_corpus_counts *out, const bp_corpus_loader *loader,
+                                          bp_error *error);
+
 /* Fill the parts of *out from the loader's data sets, into memory. */
 BP_CHECK_RESULT bp_status bp_text_parts_load(bp_corpus_data *out, bp_corpus_memory *memory,
                                              const bp_corpus_loader *loader,

@@ -40,12 +40,18 @@ bp_status bp_datasets_open(bp_datasets **out, bp_store *store, const bp_dataset_
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for data sets");
     datasets->store = store;
     datasets->limits = *limits;
+    datasets->corpora = bp_corpus_cache_create();
+    if (!datasets->corpora) {
+        free(datasets);
+        return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for data sets");
+    }
     pthread_mutex_init(&datasets->mutex, NULL);
     pthread_cond_init(&datasets->work, NULL);
     status = bp_thread_start(&datasets->thread, "ingest", bp_ingest_body, datasets, error);
     if (status != BP_OK) {
         pthread_cond_destroy(&datasets->work);
         pthread_mutex_destroy(&datasets->mutex);
+        bp_corpus_cache_free(datasets->corpora);
         free(datasets);
         return status;
     }
@@ -69,6 +75,7 @@ void bp_datasets_close(bp_datasets *datasets)
     }
     pthread_cond_destroy(&datasets->work);
     pthread_mutex_destroy(&datasets->mutex);
+    bp_corpus_cache_free(datasets->corpora);
     free(datasets);
 }
 

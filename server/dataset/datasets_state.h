@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "server/dataset/datasets.h"
+#include "server/dataset/corpus_measure.h"
 #include "server/upload/upload_pipeline.h"
 
 /* Bytes of one upload that wait for the ingest thread. */
@@ -61,6 +61,7 @@ struct bp_datasets {
     bp_upload *uploads; /* a list; the ingest thread takes turns */
     bp_sweep *sweeps;
     bool stopping;
+    bp_corpus_cache *corpora; /* constant */
 };
 
 /* The body of the ingest thread; argument: the bp_datasets. */

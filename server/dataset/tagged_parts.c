@@ -213,6 +213,40 @@ static bp_status lay_out(bp_corpus_part *out, bp_corpus_memory *memory, size_t i
     return BP_OK;
 }
 
+static size_t find_tag(const bp_corpus_info *corpus, const char *tag)
+{
+    size_t at = 0;
+    while (at < corpus->tag_count && strcmp(corpus->tags[at].tag, tag) != 0)
+        at++;
+    return at;
+}
+
+bp_status bp_tagged_count(bp_corpus_counts *out, const bp_corpus_loader *loader, bp_error *error)
+{
+    const bp_dataset_info *info = loader->infos[BP_CORPUS_TRAINING];
+    const size_t outside = find_tag(&info->corpus, BP_OUTSIDE_TAG);
+    bp_corpus_counts counts = {.entity_rows = 0};
+    bp_tagged_reader *reader = NULL;
+    unsigned char *parts = NULL;
+    bp_tagged_token token;
+    bool more = true;
+    bp_status status = draw_parts(&parts, loader, error);
+    if (status == BP_OK)
+        status = open_sentences(&reader, loader, info, error);
+    while (status == BP_OK) {
+        status = bp_tagged_reader_next(reader, &token, &more, error);
+        if (status != BP_OK || !more)
+            break;
+        counts.rows[parts[token.sentence]]++;
+        counts.entity_rows += parts[token.sentence] == BP_CORPUS_TRAINING && token.tag != outside;
+    }
+    bp_tagged_reader_free(reader);
+    free(parts);
+    if (status == BP_OK)
+        *out = counts;
+    return status;
+}
+
 /* How many tokens and sentences of the training set each part has. */
 static bp_status count_parts(uint64_t tokens[BP_CORPUS_PART_COUNT],
                              uint64_t sentences[BP_CORPUS_PART_COUNT],

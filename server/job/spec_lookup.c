@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "server/dataset/corpus_measure.h"
 #include "server/model/checkpoint_model.h"
 
 static void keep_error(bp_spec_lookup *lookup, const bp_error *error)
@@ -73,12 +74,29 @@ static const bp_model_info *find_checkpoint(void *context, int64_t job, uint64_t
     return lookup->model;
 }
 
+static bp_status measure_corpus(void *context, bp_corpus_measure *out, const bp_job_spec *spec,
+                                bp_vocabulary *vocabulary, bp_error *error)
+{
+    bp_spec_lookup *lookup = context;
+    if (bp_corpus_recall(out, lookup->datasets, spec, vocabulary))
+        return BP_OK;
+    lookup->must_read = lookup->reads_nothing;
+    if (lookup->must_read)
+        return bp_error_set(error, BP_CANCELLED, NULL, "files must be read");
+    const bp_status status = bp_corpus_read(out, lookup->datasets, spec, vocabulary,
+                                            lookup->cancelled, lookup->context, error);
+    if (status != BP_OK && status != BP_INVALID && status != BP_TOO_LARGE)
+        keep_error(lookup, error);
+    return status;
+}
+
 bp_dataset_lookup bp_spec_lookup_of(bp_spec_lookup *lookup)
 {
     return (bp_dataset_lookup){.context = lookup,
                                .find = find,
                                .find_model = find_model,
-                               .find_checkpoint = find_checkpoint};
+                               .find_checkpoint = find_checkpoint,
+                               .measure_corpus = measure_corpus};
 }
 
 void bp_spec_lookup_done(bp_spec_lookup *lookup)

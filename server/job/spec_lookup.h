@@ -12,6 +12,12 @@ typedef struct bp_spec_lookup {
     bp_datasets *datasets;
     bp_store *store;
     int64_t own_job; /* whose stored specification it is; 0: a new one */
+    /* Vocabularies are made by reading files, for seconds where they are large. */
+    bool
+        reads_nothing; /* this thread may not: resolving ends without a result, and must_read says so */
+    bool (*cancelled)(void *context); /* polled while files are read; may be NULL */
+    void *context;
+    bool must_read;
     size_t count;
     bp_dataset_info *found[BP_LOOKUP_LIMIT];
     bp_model_info *model; /* of "initial"; NULL: not asked for, or there is none */

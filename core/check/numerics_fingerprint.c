@@ -174,19 +174,22 @@ static bp_status add_training(bit_hash *hash, bp_dtype dtype, bp_isa isa, bp_err
         .shuffle = true};
     const bp_examples examples = {.row_count = ROWS, .features = features, .label = label};
     bp_trainer *trainer = NULL;
-    const bp_status status = bp_trainer_create(&trainer, &spec, &examples, NULL, error);
-    if (status != BP_OK)
-        return status;
-    for (size_t step = 0; step < STEPS; step++) {
+    bp_status status = bp_trainer_create(&trainer, &spec, &examples, NULL, error);
+    for (size_t step = 0; status == BP_OK && step < STEPS; step++) {
         bp_step_report report;
-        bp_trainer_step(trainer, true, &report);
+        status = bp_trainer_step(&report, trainer, true, error);
+        if (status != BP_OK)
+            break;
         add_double(hash, report.loss);
         add_double(hash, report.gradient_norm);
     }
-    bp_network *network = bp_trainer_network(trainer);
-    add(hash, bp_network_parameters(network), bp_network_block_count(network) * kernels->real_size);
+    if (status == BP_OK) {
+        bp_network *network = bp_trainer_network(trainer);
+        add(hash, bp_network_parameters(network),
+            bp_network_block_count(network) * kernels->real_size);
+    }
     bp_trainer_free(trainer);
-    return BP_OK;
+    return status;
 }
 
 static void write_text(char out[BP_FINGERPRINT_SIZE], uint64_t bits)

@@ -91,6 +91,15 @@ void bp_entity_score_add(bp_entity_count *counts, const bp_entity_tag *tags, con
     }
 }
 
+void bp_entity_score_sentences(bp_entity_count *counts, const bp_entity_tag *tags,
+                               const int32_t *label, const int32_t *decided, const size_t *sentence,
+                               size_t sentence_count)
+{
+    for (size_t i = 0; i < sentence_count; i++)
+        bp_entity_score_add(counts, tags, label + sentence[i], decided + sentence[i],
+                            sentence[i + 1] - sentence[i]);
+}
+
 static double ratio(uint64_t part, uint64_t whole)
 {
     return whole > 0 ? (double)part / (double)whole : 0;

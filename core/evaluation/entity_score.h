@@ -44,6 +44,11 @@ typedef struct bp_entity_ratio {
 /* Adds a sentence: labels and decided (length) are indices into tags, counts is (types). */
 void bp_entity_score_add(bp_entity_count *counts, const bp_entity_tag *tags, const int32_t *label,
                          const int32_t *decided, size_t length);
+/* The same for sentences whose tokens lie one after another: sentence (sentence_count + 1) each one's first
+ * token, and the end of the last. */
+void bp_entity_score_sentences(bp_entity_count *counts, const bp_entity_tag *tags,
+                               const int32_t *label, const int32_t *decided, const size_t *sentence,
+                               size_t sentence_count);
 bp_entity_ratio bp_entity_score_ratio(const bp_entity_count *count);
 /* The sum over types: what a whole's precision, recall and F1 are of. */
 bp_entity_count bp_entity_score_sum(const bp_entity_count *counts, size_t type_count);

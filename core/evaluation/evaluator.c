@@ -19,8 +19,8 @@ struct bp_evaluator {
     size_t rows;
     double loss_sum, log_loss_sum;
     bool has_log_loss;
-    uint64_t top_hits;
-    bp_class_report *classes; /* (width) */
+    uint64_t top_hits, correct;
+    bp_class_report *classes; /* (width), or NULL for totals alone */
     uint64_t *confusion;      /* (width, width) or NULL */
     /* For AUC, or NULL. */
     void *scores;          /* (row_count, width) of dtype */
@@ -42,6 +42,8 @@ static void plan(bp_evaluator *evaluator, bp_arena *arena)
         evaluator->scale = bp_arena_take(arena, width, sizeof *evaluator->scale);
         return;
     }
+    if (spec->totals_only)
+        return;
     evaluator->classes = bp_arena_take(arena, width, sizeof *evaluator->classes);
     if (width <= BP_CONFUSION_CLASS_LIMIT)
         evaluator->confusion = bp_arena_take(arena, width * width, sizeof *evaluator->confusion);
@@ -107,7 +109,7 @@ void bp_evaluator_begin(bp_evaluator *evaluator)
     evaluator->rows = 0;
     evaluator->loss_sum = evaluator->log_loss_sum = 0;
     evaluator->has_log_loss = true;
-    evaluator->top_hits = 0;
+    evaluator->top_hits = evaluator->correct = 0;
     if (evaluator->classes)
         memset(evaluator->classes, 0, width * sizeof *evaluator->classes);
     if (evaluator->confusion)
@@ -132,6 +134,14 @@ static bool is_near_top(const bp_evaluator *evaluator, const void *shown, size_t
     return ahead < BP_TOP_COUNT;
 }
 
+static void add_log_losses(bp_evaluator *evaluator, const bp_evaluation_batch *batch)
+{
+    for (size_t row = 0; batch->log_loss && row < batch->rows; row++)
+        evaluator->log_loss_sum += batch->log_loss[row];
+    if (!batch->log_loss)
+        evaluator->has_log_loss = false;
+}
+
 static void add_classes(bp_evaluator *evaluator, const bp_evaluation_batch *batch)
 {
     const size_t width = evaluator->spec.width;
@@ -147,11 +157,7 @@ static void add_classes(bp_evaluator *evaluator, const bp_evaluation_batch *batc
         if (width > BP_TOP_COUNT)
             evaluator->top_hits +=
                 label == decided || is_near_top(evaluator, batch->shown, row * width, label);
-        if (batch->log_loss)
-            evaluator->log_loss_sum += batch->log_loss[row];
     }
-    if (!batch->log_loss)
-        evaluator->has_log_loss = false;
     if (evaluator->scores) {
         memcpy((unsigned char *)evaluator->scores + evaluator->rows * row_bytes, batch->shown,
                batch->rows * row_bytes);
@@ -182,10 +188,13 @@ static void add_values(bp_evaluator *evaluator, const bp_evaluation_batch *batch
 void bp_evaluator_add(bp_evaluator *evaluator, const bp_evaluation_batch *batch)
 {
     assert(batch->rows <= evaluator->spec.row_count - evaluator->rows);
-    if (evaluator->spec.kind == BP_TARGET_CLASS)
-        add_classes(evaluator, batch);
-    else
+    if (evaluator->spec.kind == BP_TARGET_VALUE)
         add_values(evaluator, batch);
+    else if (evaluator->spec.totals_only)
+        evaluator->correct += batch->correct;
+    else
+        add_classes(evaluator, batch);
+    add_log_losses(evaluator, batch);
     evaluator->loss_sum += batch->loss_sum;
     evaluator->rows += batch->rows;
 }
@@ -254,13 +263,17 @@ static void finish_classes(bp_evaluator *evaluator, bp_evaluation_report *report
     report->micro = (bp_class_average){report->accuracy, report->accuracy, report->accuracy};
     if (width > BP_TOP_COUNT)
         report->top_accuracy = (double)evaluator->top_hits / rows;
-    report->has_log_loss = evaluator->has_log_loss;
-    if (evaluator->has_log_loss)
-        report->log_loss = evaluator->log_loss_sum / rows;
     finish_aucs(evaluator, report);
     report->classes = evaluator->classes;
     report->confusion = evaluator->confusion;
     report->too_many_classes = !evaluator->confusion;
+}
+
+static void finish_log_loss(const bp_evaluator *evaluator, bp_evaluation_report *report)
+{
+    report->has_log_loss = evaluator->has_log_loss;
+    if (evaluator->has_log_loss)
+        report->log_loss = evaluator->log_loss_sum / (double)evaluator->rows;
 }
 
 static double explained(const value_sums *sums)
@@ -306,9 +319,12 @@ void bp_evaluator_finish(bp_evaluator *evaluator, bp_evaluation_report *out)
                                    .micro = none,
                                    .weighted = none,
                                    .values = {NAN, NAN, NAN}};
-    if (evaluator->spec.kind == BP_TARGET_CLASS)
-        finish_classes(evaluator, &report);
-    else
+    if (evaluator->spec.kind == BP_TARGET_VALUE)
         finish_values(evaluator, &report);
+    else if (evaluator->spec.totals_only)
+        report.accuracy = (double)evaluator->correct / (double)evaluator->rows;
+    else
+        finish_classes(evaluator, &report);
+    finish_log_loss(evaluator, &report);
     *out = report;
 }

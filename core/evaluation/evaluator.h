@@ -35,6 +35,9 @@ enum {
 
 typedef struct bp_evaluator_spec {
     bp_target_kind kind;
+    /* Loss, accuracy and log loss alone, of classes or of pairs: for what has thousands of classes, or no
+     * labels. */
+    bool totals_only;
     bp_dtype dtype;   /* of shown outputs and values */
     size_t width;     /* classes or targets, at least 1 */
     size_t row_count; /* most rows of one evaluation */
@@ -45,9 +48,11 @@ typedef struct bp_evaluator_spec {
 /* Rows of a batch. */
 typedef struct bp_evaluation_batch {
     size_t rows;
-    const void *shown; /* (rows, width): probabilities, scores or values */
+    const void *shown; /* (rows, width): probabilities, scores or values; not for totals alone */
     double loss_sum;   /* of the rows, as trained */
-    /* For BP_TARGET_CLASS. */
+    size_t
+        correct; /* rows for whose label the outputs speak, or pairs ranked right: for totals alone */
+    /* For BP_TARGET_CLASS; the first two not for totals alone. */
     const int32_t *label;   /* (rows) in [0, width) */
     const int32_t *decided; /* (rows) in [0, width): what the network takes them for */
     const double *log_loss; /* (rows) −ln p of the label; NULL where shown are no probabilities */

@@ -52,6 +52,10 @@ typedef struct bp_loss {
     const char *merges;
     /* One output for two classes: the last layer is 1 wide, and output() makes 2 of it. */
     bool binary;
+    /* Rows come in pairs: of 2n rows, n and their counterparts, row i is to have a higher output than row
+     * n + i. Nothing else is a target, whatever target_kind says; the mean is over pairs, and row_loss is
+     * (n), of each pair. */
+    bool paired;
     bp_shown shown; /* what output() makes */
     /* Fills gradient and row_loss of rows [first, first + count). Rows are independent of each other,
      * so any split gives the same bits. */

@@ -14,11 +14,18 @@ typedef enum bp_network_use {
     BP_USE_PREDICTION /* forward only */
 } bp_network_use;
 
+typedef enum bp_input_kind {
+    BP_INPUT_VALUES, /* numbers of the network's dtype */
+    BP_INPUT_TOKENS  /* int32 ids, each at least 0 and below token_count: the caller's to see to */
+} bp_input_kind;
+
 typedef struct bp_network_spec {
     bp_dtype dtype;
     bp_isa isa;
     bp_network_use use;
-    size_t input_width; /* elements of a row, at least 1 */
+    bp_input_kind input_kind;
+    size_t token_count; /* of the vocabulary, for BP_INPUT_TOKENS */
+    size_t input_width; /* elements of a row, at least 1; tokens of a window, 1 without one */
     size_t batch_rows;  /* most rows of one pass, at least 1 */
     /* Where rows are steps of sequences: most streams and most steps of a pass, whose product is
      * batch_rows. 0: they are not, and no layer may be recurrent. */
@@ -40,6 +47,7 @@ typedef struct bp_network_size {
     size_t parameter_bytes; /* of the block, alignment included */
     size_t arena_bytes;     /* activations, gradients, packed weights, scratch */
     size_t total_bytes;
+    size_t state_bytes;  /* of what recurrent layers carry, in the arena */
     size_t output_width; /* elements of a row of the last layer */
     size_t shown_width;  /* of what a prediction shows: classes, or targets */
 } bp_network_size;

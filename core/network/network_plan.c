@@ -347,7 +347,7 @@ bp_status bp_network_plan(bp_network *network, bp_network_size *size, bp_arena *
     if (status != BP_OK)
         return status;
 
-    network->state_bytes = p.state.used_bytes;
+    network->state_bytes = size->state_bytes = p.state.used_bytes;
     network->state = bp_arena_take(arena, p.state.used_bytes, 1);
     alternating_take(&p.a, arena, rows, p.real_size);
     alternating_take(&p.delta, arena, rows, p.real_size);

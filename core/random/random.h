@@ -18,7 +18,8 @@ typedef enum bp_random_purpose {
     BP_RANDOM_CHECK_SAMPLE = 4, /* elements that a gradient check looks at; layer: tensor */
     BP_RANDOM_DROPOUT = 5,      /* masks of a training step; layer: index in network.layers */
     BP_RANDOM_SAMPLE = 6,       /* masks of a sampled prediction; step: number of the sample */
-    BP_RANDOM_CORRUPTION = 7,   /* corrupted windows; step: epoch, row: place in its order */
+    BP_RANDOM_CORRUPTION = 7,   /* corrupted windows; step: epoch, row: place in its order;
+                                 2^64 − 1 for evaluations, row: the row */
     BP_RANDOM_GENERATE = 8      /* tokens of a generated text; row: its number in it */
 } bp_random_purpose;
 

@@ -4,7 +4,9 @@
 
 #include "core/training/update.h"
 
-/* Of one layer in one measured step; NaN where a question does not arise. */
+/* Of one layer in one measured step; NaN where a question does not arise. The rows of a text are all steps
+ * of all its streams in one chunk: a unit is dead, or saturated, that was so at each of them. A gru and an
+ * lstm have bounds by their gates, of which neither is said. */
 typedef struct bp_diagnosis {
     double update_ratio;    /* bp_update_ratio */
     double dead_share;      /* of units whose output is 0 for every row of the batch (ReLU) */

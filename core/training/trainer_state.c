@@ -6,8 +6,8 @@
 #include "core/base/checked.h"
 #include "core/training/trainer_plan.h"
 
-/* Parts of a snapshot, one after the other, each as large as the parameter block: weights, slots, best
- * weights. */
+/* Parts of a snapshot, one after the other: weights, slots, best weights, each as large as the parameter
+ * block; then the block of what recurrent layers carry. */
 
 static size_t part_count(const bp_optimizer *optimizer, const bp_choice *early_stopping)
 {
@@ -21,8 +21,10 @@ static size_t part_bytes(const bp_trainer *trainer)
 
 const char *bp_state_role_name(bp_state_role role)
 {
-    static const char *const names[] = {
-        [BP_STATE_WEIGHTS] = "weights", [BP_STATE_SLOT] = "slot", [BP_STATE_BEST] = "best"};
+    static const char *const names[] = {[BP_STATE_WEIGHTS] = "weights",
+                                        [BP_STATE_SLOT] = "slot",
+                                        [BP_STATE_CARRIED] = "state",
+                                        [BP_STATE_BEST] = "best"};
     return names[role];
 }
 
@@ -33,15 +35,22 @@ bp_status bp_snapshot_measure(size_t *out_bytes, const bp_training_spec *spec,
     const bp_optimizer *optimizer = kernels->optimizers[spec->optimizer.member->index];
     size_t bytes;
     if (!bp_checked_multiply(&bytes, network->parameter_bytes,
-                             part_count(optimizer, &spec->early_stopping)))
+                             part_count(optimizer, &spec->early_stopping)) ||
+        !bp_checked_add(&bytes, bytes, network->state_bytes))
         return bp_error_set(error, BP_TOO_LARGE, "/training", "the training is too large");
     *out_bytes = bytes;
     return BP_OK;
 }
 
-size_t bp_snapshot_bytes(const bp_trainer *trainer)
+/* Where the carried state begins. */
+static size_t state_offset(const bp_trainer *trainer)
 {
     return part_bytes(trainer) * part_count(trainer->update.optimizer, &trainer->early_stopping);
+}
+
+size_t bp_snapshot_bytes(const bp_trainer *trainer)
+{
+    return state_offset(trainer) + trainer->state_bytes;
 }
 
 /* Whether best weights are wanted and there are some. */
@@ -59,6 +68,9 @@ bp_trainer_state bp_trainer_snapshot(const bp_trainer *trainer, void *snapshot)
         memcpy(at += bytes, trainer->update.slot[slot], bytes);
     if (has_best(trainer, &trainer->watch))
         memcpy(at + bytes, trainer->best_weights, bytes);
+    if (trainer->state_bytes > 0)
+        memcpy((unsigned char *)snapshot + state_offset(trainer),
+               bp_network_state(trainer->network), trainer->state_bytes);
     return (bp_trainer_state){.step = trainer->position.step, .watch = trainer->watch};
 }
 
@@ -66,13 +78,29 @@ size_t bp_state_tensor_count(const bp_trainer *trainer, const bp_trainer_state *
 {
     const size_t parts =
         1 + trainer->update.optimizer->slot_count + has_best(trainer, &state->watch);
-    return parts * bp_network_tensor_count(trainer->network);
+    return parts * bp_network_tensor_count(trainer->network) +
+           bp_network_state_count(trainer->network);
+}
+
+static bp_state_tensor carried_at(const bp_trainer *trainer, void *snapshot, size_t index)
+{
+    bp_state_tensor view = {.role = BP_STATE_CARRIED,
+                            .tensor = bp_network_state_tensor(trainer->network, index)};
+    const unsigned char *live = view.tensor.data, *block = bp_network_state(trainer->network);
+    view.tensor.data = (unsigned char *)snapshot + state_offset(trainer) + (live - block);
+    return view;
 }
 
 bp_state_tensor bp_state_tensor_at(const bp_trainer *trainer, void *snapshot, size_t index)
 {
     const size_t tensors = bp_network_tensor_count(trainer->network);
-    const size_t slots = trainer->update.optimizer->slot_count, part = index / tensors;
+    const size_t slots = trainer->update.optimizer->slot_count, before = (1 + slots) * tensors;
+    const size_t carried = bp_network_state_count(trainer->network);
+    if (index >= before && index < before + carried)
+        return carried_at(trainer, snapshot, index - before);
+    if (index >= before)
+        index -= carried;
+    const size_t part = index / tensors;
     assert(part < part_count(trainer->update.optimizer, &trainer->early_stopping));
     bp_state_tensor view = {.role = part == 0       ? BP_STATE_WEIGHTS
                                     : part <= slots ? BP_STATE_SLOT
@@ -122,6 +150,9 @@ bp_status bp_trainer_restore(bp_trainer *trainer, const bp_trainer_state *state,
         memcpy(trainer->update.slot[slot], at += bytes, bytes);
     if (has_best(trainer, &state->watch))
         memcpy(trainer->best_weights, at + bytes, bytes);
+    if (trainer->state_bytes > 0)
+        memcpy(bp_network_state(trainer->network),
+               (const unsigned char *)snapshot + state_offset(trainer), trainer->state_bytes);
     trainer->watch = state->watch;
     trainer->position.step = state->step;
     bp_network_parameters_changed(trainer->network);

@@ -1,6 +1,6 @@
-/* All that a run would lose: parameters, optimiser slots, best weights, position, what epochs have left
- * behind. With specification and data it is the whole run, so a run that is put back to it goes on with
- * the same bits: the order of rows, dropout and rates follow from the position.
+/* All that a run would lose: parameters, optimiser slots, what recurrent layers carry, best weights,
+ * position, what epochs have left behind. With specification and data it is the whole run, so a run that is put back to it goes on with
+ * the same bits: the order of rows, corrupted windows, dropout and rates follow from the position.
  *
  * A snapshot is one block of memory of the caller's, in which each part lies as it does in the trainer;
  * its tensors are views into it. */
@@ -11,17 +11,18 @@
 
 typedef enum bp_state_role {
     BP_STATE_WEIGHTS,
-    BP_STATE_SLOT, /* of the optimiser */
-    BP_STATE_BEST  /* weights of the best epoch, where they are to be restored at the end */
+    BP_STATE_SLOT,    /* of the optimiser */
+    BP_STATE_CARRIED, /* what recurrent layers carry into the next step */
+    BP_STATE_BEST     /* weights of the best epoch, where they are to be restored at the end */
 } bp_state_role;
 
-/* "weights", "slot", "best". */
+/* "weights", "slot", "state", "best". */
 const char *bp_state_role_name(bp_state_role role);
 
 typedef struct bp_state_tensor {
     bp_state_role role;
     size_t slot;      /* which one, for BP_STATE_SLOT; else 0 */
-    bp_tensor tensor; /* of the parameter that it belongs to: "layers.0.weight" */
+    bp_tensor tensor; /* of the parameter that it belongs to: "layers.0.weight"; or "layers.1.h" */
 } bp_state_tensor;
 
 /* Everything besides the tensors. */
@@ -42,7 +43,8 @@ size_t bp_snapshot_bytes(const bp_trainer *trainer);
  * two steps, and not between the last step of an epoch and bp_trainer_epoch_end. Allocates nothing. */
 bp_trainer_state bp_trainer_snapshot(const bp_trainer *trainer, void *snapshot);
 
-/* Tensors that a state has, in order: weights, each slot, and the best weights once there are any. */
+/* Tensors that a state has, in order: weights, each slot, what recurrent layers carry, and the best
+ * weights once there are any. */
 size_t bp_state_tensor_count(const bp_trainer *trainer, const bp_trainer_state *state);
 
 /* A view of one of them in a snapshot. index below bp_state_tensor_count (asserted). */

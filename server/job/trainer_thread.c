@@ -224,36 +224,42 @@ static bool watches_anything(const bp_run *run)
     return false;
 }
 
-static void draft_part(bp_run *run, bp_epoch_metrics *metrics, bp_watched loss, bp_watched accuracy,
-                       const bp_examples *examples)
+static bp_status draft_part(bp_run *run, bp_epoch_metrics *metrics, bp_watched loss,
+                            bp_watched accuracy, const bp_examples *examples, bp_error *error)
 {
-    const bp_evaluation evaluation = bp_trainer_evaluate(run->trainer, examples);
+    bp_evaluation evaluation;
+    const bp_status status = bp_trainer_evaluate(&evaluation, run->trainer, examples, NULL, error);
+    if (status != BP_OK)
+        return status;
     bp_point_draft_put(run->draft, bp_watched_names[loss], evaluation.loss);
     metrics->value[loss] = evaluation.loss;
     if (is_classification(run)) {
         bp_point_draft_put(run->draft, bp_watched_names[accuracy], evaluation.accuracy);
         metrics->value[accuracy] = evaluation.accuracy;
     }
+    return BP_OK;
 }
 
 /* Evaluates what is shown or watched, puts it into the point, and lets the trainer see it. */
-static bp_epoch_verdict end_epoch(bp_run *run)
+static bp_status end_epoch(bp_epoch_verdict *out, bp_run *run, bp_error *error)
 {
-    bp_epoch_verdict verdict = {.stop = false};
     bp_epoch_metrics metrics;
+    bp_status status = BP_OK;
     for (int watched = 0; watched < BP_WATCHED_COUNT; watched++)
         metrics.value[watched] = NAN;
     if (watches_training(run))
-        draft_part(run, &metrics, BP_WATCHED_TRAIN_LOSS, BP_WATCHED_TRAIN_ACCURACY,
-                   &run->data.training);
-    if (run->data.validation.row_count > 0)
-        draft_part(run, &metrics, BP_WATCHED_VALIDATION_LOSS, BP_WATCHED_VALIDATION_ACCURACY,
-                   &run->data.validation);
+        status = draft_part(run, &metrics, BP_WATCHED_TRAIN_LOSS, BP_WATCHED_TRAIN_ACCURACY,
+                            &run->data.training, error);
+    if (status == BP_OK && run->data.validation.row_count > 0)
+        status = draft_part(run, &metrics, BP_WATCHED_VALIDATION_LOSS,
+                            BP_WATCHED_VALIDATION_ACCURACY, &run->data.validation, error);
+    if (status != BP_OK)
+        return status;
     if (watches_anything(run))
-        verdict = bp_trainer_epoch_end(run->trainer, &metrics);
+        *out = bp_trainer_epoch_end(run->trainer, &metrics);
     if (run->spec->checkpoint.is_judged)
         bp_run_checkpoints_judge(run->checkpoints, metrics.value[run->spec->checkpoint.metric]);
-    return verdict;
+    return BP_OK;
 }
 
 /* What the point that was just recorded gave reason to do. */
@@ -283,23 +289,24 @@ static bp_status take_step(bp_run *run, bp_error *error)
         ends_epoch(&before) && (run->data.validation.row_count > 0 || watches_anything(run));
     const bool due = point_is_due(run, &before) || evaluates;
     bp_step_report report;
-    bp_trainer_step(run->trainer, due, &report);
+    bp_status status = bp_trainer_step(&report, run->trainer, due, error);
+    if (status != BP_OK)
+        return status;
     run->progress.step = before.step + 1;
     run->progress.epoch = before.epoch + 1;
     run->rows_since_published += report.rows;
     /* The step that diverged is the history's last point, whether or not one was due. */
-    bp_status status = BP_OK;
     if (due || !report.finite) {
         bp_epoch_verdict verdict = {.stop = false};
         bp_point_draft_begin(run->draft);
         draft_step(run, &report, due);
         if (evaluates && report.finite)
-            verdict = end_epoch(run);
+            status = end_epoch(&verdict, run, error);
         const bp_measured point =
             bp_point_draft_measured(run->draft, run->progress.step, run->progress.epoch);
-        if (bp_trainer_interrupted(run->trainer))
+        if (status == BP_OK && bp_trainer_interrupted(run->trainer))
             status = bp_error_set(error, BP_CANCELLED, NULL, "stopped");
-        else
+        else if (status == BP_OK)
             status = bp_metric_recorder_add(run->recorder, &point, error);
         if (status == BP_OK)
             log_step(run, &verdict, report.finite);
@@ -395,7 +402,10 @@ static bp_status add_evaluation(bp_run *run, bp_evaluator *evaluator, json_t *me
     if (examples->row_count == 0)
         return BP_OK;
     bp_evaluation_report report;
-    bp_trainer_evaluate_full(run->trainer, examples, evaluator, &report);
+    const bp_status status =
+        bp_trainer_evaluate_full(&report, run->trainer, examples, evaluator, NULL, error);
+    if (status != BP_OK)
+        return status;
     if (bp_trainer_interrupted(run->trainer))
         return bp_error_set(error, BP_CANCELLED, NULL, "stopped");
     if (!isfinite(report.loss) && examples == &run->data.training)

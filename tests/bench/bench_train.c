@@ -98,13 +98,15 @@ static double samples_per_second(const bench_case *bench, const bp_parallel *par
     bp_step_report report;
     const size_t chunk = 20000 / bench->batch + 1;
     for (size_t i = 0; i < chunk; i++) /* warm up */
-        bp_trainer_step(trainer, false, &report);
+        if (bp_trainer_step(&report, trainer, false, NULL) != BP_OK)
+            goto done;
     rate = 0;
     for (const double end = now() + seconds; now() < end;) {
         size_t rows = 0;
         const double start = now();
         for (size_t i = 0; i < chunk; i++) {
-            bp_trainer_step(trainer, false, &report);
+            if (bp_trainer_step(&report, trainer, false, NULL) != BP_OK)
+                goto done;
             rows += report.rows;
         }
         const double chunk_rate = (double)rows / (now() - start);

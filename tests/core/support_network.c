@@ -53,6 +53,15 @@ bp_network *support_network_create(const bp_network_spec *spec)
     return network;
 }
 
+bp_evaluation support_evaluate(bp_trainer *trainer, const bp_examples *examples)
+{
+    bp_error error = {.status = BP_OK};
+    bp_evaluation evaluation;
+    if (bp_trainer_evaluate(&evaluation, trainer, examples, NULL, &error) != BP_OK)
+        fail_msg("%s: %s", error.where, error.message);
+    return evaluation;
+}
+
 void support_values(void *out, bp_dtype dtype, size_t count, uint64_t seed)
 {
     for (size_t index = 0; index < count; index++)

@@ -18,6 +18,9 @@ bp_network_spec support_network_spec(const bp_layer_spec *layers, size_t layer_c
 /* Creates or fails the test. */
 bp_network *support_network_create(const bp_network_spec *spec);
 
+/* Evaluates or fails the test. */
+bp_evaluation support_evaluate(bp_trainer *trainer, const bp_examples *examples);
+
 /* Made-up numbers, the same in every run: values in [-1, 1), labels in [0, classes). */
 void support_values(void *out, bp_dtype dtype, size_t count, uint64_t seed);
 void support_labels(int32_t *out, size_t count, size_t classes, uint64_t seed);

@@ -87,7 +87,7 @@ static void *trained(size_t *bytes, bp_dtype dtype, bp_isa isa, const bp_paralle
     assert_int_equal(bp_trainer_create(&trainer, &spec, &examples, parallel, NULL), BP_OK);
     for (size_t step = 0; step < STEPS; step++) {
         bp_step_report report;
-        bp_trainer_step(trainer, true, &report);
+        assert_int_equal(bp_trainer_step(&report, trainer, true, NULL), BP_OK);
         assert_true(report.finite);
         measures(measured[step], &report, trainer);
     }

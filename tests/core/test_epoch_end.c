@@ -54,7 +54,7 @@ static bp_epoch_verdict epoch(bp_trainer *trainer, double metric, double *learni
 {
     bp_step_report report;
     for (size_t step = 0; step < 2; step++)
-        bp_trainer_step(trainer, true, &report);
+        assert_int_equal(bp_trainer_step(&report, trainer, true, NULL), BP_OK);
     if (learning_rate)
         *learning_rate = report.learning_rate;
     bp_epoch_metrics metrics;
@@ -90,12 +90,12 @@ static void test_stops_and_restores(void **state)
         assert_true(after.best == 0.7 && after.best_step == 8 && after.stopped == 1);
         assert_int_equal(bp_trainer_position(trainer).step, 12);
         assert_memory_not_equal(best, bp_network_parameters(network), bytes);
-        const double last = bp_trainer_evaluate(trainer, &f->examples).loss;
+        const double last = support_evaluate(trainer, &f->examples).loss;
         assert_int_equal(bp_trainer_restore_best(trainer), restore);
         if (restore)
             assert_memory_equal(best, bp_network_parameters(network), bytes);
         /* The network computes with them, packed weights included. */
-        assert_int_equal(bp_trainer_evaluate(trainer, &f->examples).loss != last, restore);
+        assert_int_equal(support_evaluate(trainer, &f->examples).loss != last, restore);
         bp_trainer_free(trainer);
     }
 }
@@ -173,7 +173,7 @@ static void test_idle_units(void **state)
         memcpy(bp_network_tensor(network, 1).data, cases[i].bias, sizeof cases[i].bias);
         bp_network_parameters_changed(network);
         bp_step_report report;
-        bp_trainer_step(trainer, true, &report);
+        assert_int_equal(bp_trainer_step(&report, trainer, true, NULL), BP_OK);
         const bp_diagnosis *diagnosis = bp_trainer_diagnosis(trainer);
         assert_int_equal(isnan(diagnosis[0].dead_share), isnan(cases[i].dead));
         assert_int_equal(isnan(diagnosis[0].saturated_share), isnan(cases[i].saturated));
@@ -209,7 +209,7 @@ static void test_columns(void **state)
     f->layers[0].initializer = support_choice(&bp_initializer_family, "zeros");
     bp_trainer *trainer = create(f);
     bp_step_report report;
-    bp_trainer_step(trainer, true, &report);
+    assert_int_equal(bp_trainer_step(&report, trainer, true, NULL), BP_OK);
     assert_true(isnan(bp_trainer_diagnosis(trainer)[0].update_ratio));
     bp_trainer_free(trainer);
 }

@@ -330,8 +330,9 @@ static void evaluate(const char *loss, size_t classes, const double *class_weigh
     bp_evaluator *evaluator;
     assert_int_equal(bp_evaluator_create(&evaluator, &evaluator_spec, NULL), BP_OK);
     bp_evaluation_report report;
-    bp_trainer_evaluate_full(trainer, &examples, evaluator, &report);
-    const bp_evaluation wanted = bp_trainer_evaluate(trainer, &examples);
+    assert_int_equal(bp_trainer_evaluate_full(&report, trainer, &examples, evaluator, NULL, NULL),
+                     BP_OK);
+    const bp_evaluation wanted = support_evaluate(trainer, &examples);
     assert_true(report.loss == wanted.loss && report.rows == wanted.rows);
     assert_true(by_value || report.accuracy == wanted.accuracy);
     if (by_value) {

@@ -14,6 +14,7 @@
 #include "core/initializer/initializer.h"
 #include "core/schedule/schedule.h"
 #include "tests/core/support_kernels.h"
+#include "tests/core/support_network.h"
 #include "tests/core/support_parallel.h"
 #include "tests/core/support_recorded.h"
 
@@ -68,7 +69,7 @@ static void end_epoch(bp_trainer *trainer, const recorded_case *c)
     bp_epoch_metrics metrics;
     for (size_t i = 0; i < BP_WATCHED_COUNT; i++)
         metrics.value[i] = NAN;
-    metrics.value[BP_WATCHED_TRAIN_LOSS] = bp_trainer_evaluate(trainer, &c->set->examples).loss;
+    metrics.value[BP_WATCHED_TRAIN_LOSS] = support_evaluate(trainer, &c->set->examples).loss;
     bp_trainer_epoch_end(trainer, &metrics);
 }
 
@@ -84,7 +85,7 @@ static void replay(const recorded_case *c, bp_isa isa, const bp_parallel *parall
     set_weights(bp_trainer_network(trainer), c);
     while (!bp_trainer_finished(trainer)) {
         bp_step_report report;
-        bp_trainer_step(trainer, false, &report);
+        assert_int_equal(bp_trainer_step(&report, trainer, false, NULL), BP_OK);
         assert_true(report.finite);
         end_epoch(trainer, c);
     }

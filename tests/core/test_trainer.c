@@ -48,12 +48,12 @@ static void test_learns_xor(void **state)
         spec.network.dtype = dtype;
         spec.epochs = 500;
         bp_trainer *trainer = create(&spec, &examples);
-        const bp_evaluation before = bp_trainer_evaluate(trainer, &examples);
+        const bp_evaluation before = support_evaluate(trainer, &examples);
         assert_true(before.loss > 0.3);
         bp_step_report report;
         while (!bp_trainer_finished(trainer))
-            bp_trainer_step(trainer, true, &report);
-        const bp_evaluation after = bp_trainer_evaluate(trainer, &examples);
+            assert_int_equal(bp_trainer_step(&report, trainer, true, NULL), BP_OK);
+        const bp_evaluation after = support_evaluate(trainer, &examples);
         assert_true(after.accuracy == 1 && after.loss < 0.05);
         assert_true(report.accuracy == 1 && report.finite && report.learning_rate == 0.1);
         assert_int_equal(after.rows, 4);
@@ -140,7 +140,7 @@ static void test_against_plain_code(void **state)
         const size_t rows = first + BATCH <= ROWS ? BATCH : ROWS - first;
         const double loss = plain_gradient(&g, &p, x + first * IN, t + first * OUT, rows);
         bp_step_report report;
-        bp_trainer_step(trainer, true, &report);
+        assert_int_equal(bp_trainer_step(&report, trainer, true, NULL), BP_OK);
         assert_int_equal(report.rows, rows);
         assert_true(fabs(report.loss - loss) < 1e-12);
         assert_true(isnan(report.accuracy));
@@ -157,7 +157,7 @@ static void test_against_plain_code(void **state)
             assert_true(fabs(((double *)&q)[i] - theta[i]) < 1e-12);
     }
     /* An evaluation is the mean over rows, whatever batches it is made in. */
-    const bp_evaluation evaluation = bp_trainer_evaluate(trainer, &examples);
+    const bp_evaluation evaluation = support_evaluate(trainer, &examples);
     assert_true(fabs(evaluation.loss - plain_gradient(&g, &p, x, t, ROWS)) < 1e-12);
     assert_true(isnan(evaluation.accuracy));
     bp_trainer_free(trainer);
@@ -185,7 +185,7 @@ static void test_row_order(void **state)
             double all = 0;
             for (size_t batch = 0; batch < 4; batch++) {
                 bp_step_report report;
-                bp_trainer_step(trainer, false, &report);
+                assert_int_equal(bp_trainer_step(&report, trainer, false, NULL), BP_OK);
                 assert_int_equal(report.rows, batch < 3 ? 3 : 1);
                 sums[run][epoch][batch] = round(report.loss * (double)report.rows);
                 all += sums[run][epoch][batch];
@@ -202,7 +202,7 @@ static void test_row_order(void **state)
     bp_step_report report;
     double other[4];
     for (size_t batch = 0; batch < 4; batch++) {
-        bp_trainer_step(trainer, false, &report);
+        assert_int_equal(bp_trainer_step(&report, trainer, false, NULL), BP_OK);
         other[batch] = round(report.loss * (double)report.rows);
     }
     assert_memory_not_equal(other, sums[0][0], sizeof other);
@@ -223,7 +223,7 @@ static void test_edges(void **state)
     spec.epochs = 0; /* the initial weights as a model */
     bp_trainer *trainer = create(&spec, &examples);
     assert_true(bp_trainer_finished(trainer));
-    assert_true(bp_trainer_evaluate(trainer, &examples).loss > 0);
+    assert_true(support_evaluate(trainer, &examples).loss > 0);
     bp_trainer_free(trainer);
 
     spec.epochs = 3;
@@ -231,7 +231,7 @@ static void test_edges(void **state)
     trainer = create(&spec, &examples);
     assert_int_equal(bp_trainer_position(trainer).steps_per_epoch, 1);
     bp_step_report report;
-    bp_trainer_step(trainer, false, &report);
+    assert_int_equal(bp_trainer_step(&report, trainer, false, NULL), BP_OK);
     assert_int_equal(report.rows, ROWS);
     assert_int_equal(bp_trainer_position(trainer).epoch, 1);
     bp_trainer_free(trainer);
@@ -276,7 +276,7 @@ static void test_divergence(void **state)
         while (!bp_trainer_finished(trainer) && report.finite) {
             memcpy(before, bp_network_parameters(network), bytes);
             position = bp_trainer_position(trainer);
-            bp_trainer_step(trainer, false, &report);
+            assert_int_equal(bp_trainer_step(&report, trainer, false, NULL), BP_OK);
         }
         assert_false(report.finite);
         assert_memory_equal(before, bp_network_parameters(network), bytes);
@@ -303,7 +303,7 @@ static void test_an_evaluation_can_be_stopped(void **state)
     bp_trainer *trainer = create(&spec, &examples);
     int questions = 0;
     bp_trainer_set_stop(trainer, stop_at_second_question, &questions);
-    (void)bp_trainer_evaluate(trainer, &examples);
+    (void)support_evaluate(trainer, &examples);
     assert_int_equal(questions, 2); /* of three batches, none before the first */
     assert_true(bp_trainer_interrupted(trainer));
     bp_trainer_free(trainer);
@@ -311,7 +311,7 @@ static void test_an_evaluation_can_be_stopped(void **state)
     trainer = create(&spec, &examples);
     questions = 2;
     bp_trainer_set_stop(trainer, stop_at_second_question, &questions);
-    (void)bp_trainer_evaluate(trainer, &examples);
+    (void)support_evaluate(trainer, &examples);
     assert_int_equal(questions, 4);
     assert_false(bp_trainer_interrupted(trainer));
     bp_trainer_free(trainer);

@@ -65,7 +65,7 @@ static bp_trainer *create(const fixture *f)
 static void step(bp_trainer *trainer)
 {
     bp_step_report report;
-    bp_trainer_step(trainer, false, &report);
+    assert_int_equal(bp_trainer_step(&report, trainer, false, NULL), BP_OK);
     assert_true(report.finite);
     const bp_position position = bp_trainer_position(trainer);
     if (position.step % position.steps_per_epoch != 0)

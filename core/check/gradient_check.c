@@ -87,6 +87,7 @@ static double gradient_now(checking *check)
         bp_penalty_add_gradient(&check->segments, kernels, spec->regularizers,
                                 spec->regularizer_count, &check->segments.block[block],
                                 bp_network_gradients(network), theta);
+    bp_network_gradients_changed(network);
     return loss;
 }
 
@@ -224,7 +225,8 @@ bp_status bp_gradient_check(bp_check_report *reports, bp_network *network, const
         const double *gradient = bp_network_gradient_tensor(network, index).data;
         double *parameter = tensor.data;
         const size_t count = tensor.element_count;
-        const size_t wanted = spec->max_elements < count ? spec->max_elements : count;
+        const size_t most = bp_network_tensor_is_frozen(network, index) ? 0 : count;
+        const size_t wanted = spec->max_elements < most ? spec->max_elements : most;
         const bp_random random =
             bp_random_stream(spec->seed, (uint32_t)index, BP_RANDOM_CHECK_SAMPLE, 0);
         bp_check_report report = {.checked = 0};

@@ -38,7 +38,7 @@ typedef struct bp_check_report { /* of one tensor */
 
 /* Checks all parameters of a float64 training network on one batch; every parameter is restored. What
  * recurrent layers carry is what every pass begins from, and stays.
- * reports: one per bp_network_tensor. A network with kinks must be planned with keep_z, since
+ * reports: one per bp_network_tensor; nothing of a frozen one is checked. A network with kinks must be planned with keep_z, since
  * pieces are read from z. BP_INVALID (not float64, not for training, no z, ε not positive, regularisers),
  * BP_NO_MEMORY, BP_CANCELLED. Allocates one byte or two per kinked unit and row, and what a
  * cut of the parameters into blocks takes. Runs on the network's thread. */

@@ -8,6 +8,9 @@ static bp_status connections_plan(const bp_layer *layer, bool last, bool merged,
 {
     (void)last;
     (void)merged;
+    if (layer->type->is_token_layer)
+        return bp_error_set(error, BP_INVALID, "/dropout/of",
+                            "vectors of tokens are dropped by units");
     if ((layer->spec.dropout.value[BP_DROPOUT_VARIATIONAL] != 0) != (layer->type->cell != NULL))
         return bp_error_set(error, BP_INVALID, "/dropout/variational",
                             layer->type->cell

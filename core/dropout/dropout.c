@@ -19,7 +19,7 @@ bp_status bp_dropout_plan(bp_layer *layer, bool last, bool merged, bp_error *err
         return BP_OK;
     if (layer->type->is_mask)
         return bp_error_set(error, BP_INVALID, "/dropout",
-                            "a dropout layer is all the dropout there is on its input");
+                            "this layer has no units of its own to drop");
     const double keep = choice->value[BP_DROPOUT_KEEP];
     if (!(keep > 0 && keep <= 1))
         return bp_error_set(error, BP_INVALID, "/dropout/keep", "must be above 0 and at most 1");

@@ -10,6 +10,9 @@ static bp_status layer_plan(const bp_layer *layer, bool last, bool merged, bp_er
         return bp_error_set(error, BP_INVALID, "/dropout",
                             "rows cannot go past a recurrent layer, whose state would then have "
                             "holes; drop units or connections");
+    if (layer->type->is_token_layer)
+        return bp_error_set(error, BP_INVALID, "/dropout/of",
+                            "ids cannot go past an embedding; drop units");
     if (shape->input_width != shape->output_width)
         return bp_error_set(error, BP_SHAPE, "/dropout",
                             "dropout of a layer lets rows past it, so its %zu inputs and %zu units "

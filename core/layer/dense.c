@@ -23,9 +23,10 @@ static bool wants_packed(size_t rows, size_t in, size_t out)
 
 static const double units_limit = 2147483647.0;
 
-static bp_status dense_plan(bp_layer_shape *shape, const bp_layer_spec *spec, size_t input_width,
-                            bp_error *error)
+static bp_status dense_plan(bp_layer_shape *shape, const bp_layer_spec *spec,
+                            const bp_layer_input *input, bp_error *error)
 {
+    const size_t input_width = input->width;
     double units = spec->layer.value[UNITS];
     if (!(units >= 1 && units <= units_limit))
         return bp_error_set(error, BP_INVALID, "/units", "must be from 1 to %g", units_limit);

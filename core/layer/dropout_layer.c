@@ -4,16 +4,15 @@
 
 #include "core/dropout/dropout.h"
 
-static bp_status dropout_plan(bp_layer_shape *shape, const bp_layer_spec *spec, size_t input_width,
-                              bp_error *error)
+static bp_status dropout_plan(bp_layer_shape *shape, const bp_layer_spec *spec,
+                              const bp_layer_input *input, bp_error *error)
 {
+    const size_t width = input->width;
     const double keep = spec->layer.value[BP_DROPOUT_KEEP];
     if (!(keep > 0 && keep <= 1))
         return bp_error_set(error, BP_INVALID, "/keep", "must be above 0 and at most 1");
-    *shape = (bp_layer_shape){.input_width = input_width,
-                              .output_width = input_width,
-                              .fan_in = input_width,
-                              .fan_out = input_width};
+    *shape = (bp_layer_shape){
+        .input_width = width, .output_width = width, .fan_in = width, .fan_out = width};
     return BP_OK;
 }
 

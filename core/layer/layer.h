@@ -30,13 +30,21 @@ typedef struct bp_layer_spec {
     bp_choice dropout;     /* of bp_dropout_family; member NULL: none */
 } bp_layer_spec;
 
-/* What a layer asks of the plan, from its specification and the width below it. */
+/* What a layer stands on. */
+typedef struct bp_layer_input {
+    size_t width; /* elements of a row */
+    size_t
+        token_count; /* they are ids of so many tokens (int32); 0: numbers of the network's dtype */
+} bp_layer_input;
+
+/* What a layer asks of the plan, from its specification and what it stands on. */
 typedef struct bp_layer_shape {
     size_t input_width, output_width; /* elements of a row */
     size_t tensor_count;
     bp_tensor tensor[BP_LAYER_TENSOR_LIMIT]; /* names ("weight", "bias") and shapes; data NULL */
     /* l2, l1, max-norm and fan-in scaling concern weight tensors only. */
     bool tensor_is_weight[BP_LAYER_TENSOR_LIMIT];
+    bool tensor_is_frozen[BP_LAYER_TENSOR_LIMIT]; /* training leaves it alone; its gradient is 0 */
     size_t fan_in, fan_out;
     size_t initialize_bytes; /* of scratch that initialize needs */
     /* What is carried from pass to pass: state_count arrays (streams, output_width), 0 but in
@@ -80,6 +88,13 @@ struct bp_layer_type;
 struct bp_cell;
 struct bp_dropout;
 
+/* Rows of a weight tensor that a backward gave a gradient, each once, in the order in which the batch reads
+ * them; that of all others is 0. */
+typedef struct bp_touched {
+    const uint32_t *row; /* (count) */
+    size_t count;
+} bp_touched;
+
 /* A planned layer. Everything is borrowed from the network. */
 typedef struct bp_layer {
     const struct bp_layer_type *type;
@@ -113,18 +128,23 @@ typedef struct bp_layer {
     void *packed; /* weights laid out for the forward product (bp_kernels.gemm_pack) */
     bool packed_is_current;
     void *scratch; /* the type's own, scratch_bytes of it */
+    /* Of an embedding in training. */
+    bool touches_rows;     /* backward says in `touched` which rows of its weights it concerns */
+    bool gradient_is_full; /* others have written to rows besides those: backward clears them all */
+    bp_touched touched;    /* of the last backward */
 } bp_layer;
 
 typedef struct bp_layer_type {
     bp_member member;
-    /* Only masks its input: no activation, initialiser or dropout of its own; output may be x; dx may
-     * be delta. Refused as a last layer. */
+    /* Has no parameters and only hands on its input, or some of it: no activation, initialiser or
+     * dropout of its own; output may be x; dx may be delta. Refused as a last layer. */
     bool is_mask;
+    bool is_token_layer;        /* stands at the begin of a network over tokens, and nowhere else */
     const struct bp_cell *cell; /* of a recurrent layer, which needs sequences; NULL elsewhere */
     bool is_fixed;              /* its activations are its own: none is chosen, and z is a */
     const char *default_activation; /* where none is chosen; NULL: identity */
     /* Fills shape. BP_SHAPE, BP_TOO_LARGE (a size overflows). */
-    bp_status (*plan)(bp_layer_shape *shape, const bp_layer_spec *spec, size_t input_width,
+    bp_status (*plan)(bp_layer_shape *shape, const bp_layer_spec *spec, const bp_layer_input *input,
                       bp_error *error);
     /* Bytes of packed weights and of scratch, from shape, room and dropout; false on overflow. */
     bool (*measure)(size_t *packed_bytes, size_t *scratch_bytes, const bp_layer *layer,
@@ -162,6 +182,15 @@ extern const bp_family bp_layer_family;
 static inline const bp_layer_type *bp_layer_type_of(const bp_member *member)
 {
     return (const bp_layer_type *)member; /* member is its first field */
+}
+
+/* What stands on a layer of that member and shape, which stands on `below`: ids end at an embedding. */
+static inline bp_layer_input bp_layer_above(bp_layer_input below, const bp_member *member,
+                                            const bp_layer_shape *shape)
+{
+    return (bp_layer_input){.width = shape->output_width,
+                            .token_count =
+                                member->index == BP_LAYER_embedding ? 0 : below.token_count};
 }
 
 #endif

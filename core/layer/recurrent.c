@@ -37,10 +37,11 @@ static bool scratch_of(size_t *bytes, const bp_initializer *initializer, size_t 
     return bp_checked_multiply(bytes, count, sizeof(double));
 }
 
-bp_status bp_recurrent_plan(bp_layer_shape *shape, const bp_layer_spec *spec, size_t input_width,
-                            bp_error *error)
+bp_status bp_recurrent_plan(bp_layer_shape *shape, const bp_layer_spec *spec,
+                            const bp_layer_input *input, bp_error *error)
 {
     const bp_cell *cell = bp_layer_type_of(spec->layer.member)->cell;
+    const size_t input_width = input->width;
     const double given = spec->layer.value[BP_RECURRENT_UNITS];
     if (!(given >= 1 && given <= units_limit))
         return bp_error_set(error, BP_INVALID, "/units", "must be from 1 to %g", units_limit);

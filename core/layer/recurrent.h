@@ -44,8 +44,8 @@ typedef struct bp_cell {
 } bp_cell;
 
 /* What bp_layer_type wants, for records that have a cell. */
-bp_status bp_recurrent_plan(bp_layer_shape *shape, const bp_layer_spec *spec, size_t input_width,
-                            bp_error *error);
+bp_status bp_recurrent_plan(bp_layer_shape *shape, const bp_layer_spec *spec,
+                            const bp_layer_input *input, bp_error *error);
 bool bp_recurrent_measure(size_t *packed_bytes, size_t *scratch_bytes, const bp_layer *layer,
                           const bp_kernels *kernels);
 void bp_recurrent_initialize(bp_layer *layer, const bp_kernels *kernels, uint64_t seed,

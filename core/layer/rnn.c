@@ -2,15 +2,15 @@
 #include "core/activation/activation.h"
 #include "core/layer/recurrent.h"
 
-static bp_status rnn_plan(bp_layer_shape *shape, const bp_layer_spec *spec, size_t input_width,
-                          bp_error *error)
+static bp_status rnn_plan(bp_layer_shape *shape, const bp_layer_spec *spec,
+                          const bp_layer_input *input, bp_error *error)
 {
     const bp_member *activation = spec->activation.member;
     if (activation && activation->index != BP_ACTIVATION_tanh &&
         activation->index != BP_ACTIVATION_relu)
         return bp_error_set(error, BP_INVALID, "/activation",
                             "a recurrent layer has tanh or relu, not %s", activation->name);
-    return bp_recurrent_plan(shape, spec, input_width, error);
+    return bp_recurrent_plan(shape, spec, input, error);
 }
 
 static void rnn_backward(const bp_cell_step *step)

@@ -109,6 +109,12 @@ void bp_network_parameters_changed(bp_network *network)
         network->layers[index].packed_is_current = false;
 }
 
+void bp_network_gradients_changed(bp_network *network)
+{
+    for (size_t index = 0; index < network->layer_count; index++)
+        network->layers[index].gradient_is_full = network->layers[index].touches_rows;
+}
+
 void bp_network_set_noise(bp_network *network, bp_noise noise)
 {
     network->noise = noise;
@@ -248,6 +254,13 @@ bool bp_network_tensor_is_weight(const bp_network *network, size_t index)
     size_t number;
     const bp_layer *layer = tensor_layer(&number, network, index);
     return layer->shape.tensor_is_weight[number];
+}
+
+bool bp_network_tensor_is_frozen(const bp_network *network, size_t index)
+{
+    size_t number;
+    const bp_layer *layer = tensor_layer(&number, network, index);
+    return layer->shape.tensor_is_frozen[number];
 }
 
 void *bp_network_parameters(bp_network *network)

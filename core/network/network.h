@@ -40,6 +40,14 @@ typedef struct bp_network_spec {
     bool keep_z; /* keep every z, for bp_network_layer to show */
 } bp_network_spec;
 
+/* What the first layer stands on. */
+static inline bp_layer_input bp_network_first_input(const bp_network_spec *spec)
+{
+    const bool by_tokens = spec->input_kind == BP_INPUT_TOKENS;
+    return (bp_layer_input){.width = spec->input_width,
+                            .token_count = by_tokens ? spec->token_count : 0};
+}
+
 /* What a network will need, found without allocating. */
 typedef struct bp_network_size {
     size_t parameter_count; /* numbers, over all tensors */
@@ -61,7 +69,8 @@ typedef struct bp_targets {
 } bp_targets;
 
 /* Checks the specification and says what it needs. Allocates nothing beyond the stack.
- * BP_SHAPE (a binary loss over several outputs), BP_INVALID (a softmax that is not last), BP_TOO_LARGE;
+ * BP_SHAPE (a binary loss over several outputs), BP_INVALID (a softmax that is not last, tokens without an
+ * embedding), BP_TOO_LARGE;
  * `where` is a JSON Pointer below the job ("/network/layers/1/units"). */
 BP_CHECK_RESULT bp_status bp_network_measure(bp_network_size *out, const bp_network_spec *spec,
                                              bp_error *error);
@@ -95,6 +104,8 @@ size_t bp_network_tensor_count(const bp_network *network);
 bp_tensor bp_network_tensor(const bp_network *network, size_t index);
 bp_tensor bp_network_gradient_tensor(const bp_network *network, size_t index);
 bool bp_network_tensor_is_weight(const bp_network *network, size_t index);
+/* Training leaves it as it is: no gradient, penalty, decay or projection concerns it. */
+bool bp_network_tensor_is_frozen(const bp_network *network, size_t index);
 
 /* The whole parameter and gradient blocks (element count includes alignment gaps, which are zero
  * and stay zero under every optimiser). */
@@ -104,6 +115,9 @@ size_t bp_network_block_count(const bp_network *network);
 
 /* Must follow every change of the parameters that did not come from this interface. */
 void bp_network_parameters_changed(bp_network *network);
+/* The same of the gradients, where elements may have changed that were 0: a backward does not go through
+ * all of an embedding's gradient. */
+void bp_network_gradients_changed(bp_network *network);
 
 /* Where the noise of the next passes comes from, until it is said again; BP_NOISE_NONE at first.
  * BP_NOISE_TRAINING concerns passes with training alone, BP_NOISE_SAMPLE those without; a pass that
@@ -132,7 +146,7 @@ bp_tensor bp_network_state_tensor(const bp_network *network, size_t index);
  * what it was before: false at first. */
 bool bp_network_hold_state(bp_network *network, bool hold);
 
-/* Runs rows through. input (rows, input_width), borrowed until the matching backward. Returns the
+/* Runs rows through. input (rows, input_width) of the input kind, borrowed until the matching backward. Returns the
  * last layer's output (rows, output_width), borrowed until the next pass: logits where the loss
  * merges. */
 const void *bp_network_forward(bp_network *network, const bp_parallel *parallel, const void *input,

@@ -60,7 +60,7 @@ static bp_status check_spec(const bp_network_spec *spec, bp_error *error)
         (spec->sequence.streams > 0 && steps != spec->batch_rows))
         return bp_error_set(error, BP_INVALID, "/training/batch_size",
                             "the rows of a batch must be its streams times their steps");
-    return BP_OK;
+    return bp_network_check_tokens(spec, error);
 }
 
 /* What a type asks of the network around it. */
@@ -70,8 +70,8 @@ static bp_status check_place(const bp_layer *layer, bp_error *error)
     if (layer->type->cell && !has_sequences)
         return layer_error(error, BP_INVALID, layer->index, "/type",
                            "a recurrent layer wants sequences, and the data have none");
-    if (layer->type->is_mask && layer->spec.layer.value[BP_DROPOUT_VARIATIONAL] != 0 &&
-        !has_sequences)
+    if (layer->type->member.index == BP_LAYER_dropout &&
+        layer->spec.layer.value[BP_DROPOUT_VARIATIONAL] != 0 && !has_sequences)
         return layer_error(error, BP_INVALID, layer->index, "/variational",
                            "one mask for all steps wants sequences, and the data have none");
     return BP_OK;
@@ -87,23 +87,22 @@ static bp_status check_fixed_layer(const bp_layer_spec *layer, size_t index, bp_
     return BP_OK;
 }
 
-/* What a layer that only masks may be given. */
+/* What a layer that only hands on may be given. */
 static bp_status check_mask_layer(const bp_layer_spec *layer, size_t index, bool last,
                                   bp_error *error)
 {
     const bp_member *activation = layer->activation.member;
     if (activation && activation->index != BP_ACTIVATION_identity)
-        return layer_error(error, BP_INVALID, index, "/activation",
-                           "a dropout layer has no activation");
+        return layer_error(error, BP_INVALID, index, "/activation", "this layer has no activation");
     if (last)
         return layer_error(error, BP_INVALID, index, "/type",
-                           "the last layer's units are the answer and cannot be dropped");
+                           "the last layer's units are the answer, and this one has none");
     return BP_OK;
 }
 
-/* Shape and activation of layer `index`, whose input is `input_width` wide. */
+/* Shape and activation of layer `index`, which stands on `input`. */
 static bp_status plan_shape(bp_layer *layer, const bp_network *network, const bp_network_spec *spec,
-                            size_t index, size_t input_width, bp_error *error)
+                            size_t index, const bp_layer_input *input, bp_error *error)
 {
     const bp_layer_spec *layer_spec = &spec->layers[index];
     const bool last = index + 1 == spec->layer_count;
@@ -133,7 +132,7 @@ static bp_status plan_shape(bp_layer *layer, const bp_network *network, const bp
         layer->activation = network->kernels->activations[BP_ACTIVATION_identity];
 
     bp_error inner = {.status = BP_OK};
-    status = type->plan(&layer->shape, layer_spec, input_width, &inner);
+    status = type->plan(&layer->shape, layer_spec, input, &inner);
     if (status != BP_OK)
         return layer_error(error, status, index, inner.where, inner.message);
     for (size_t tensor = 0; tensor < layer->shape.tensor_count; tensor++)
@@ -231,11 +230,12 @@ static void plan_buffers(bp_layer *layer, plan *p, bp_arena *arena, size_t parit
 {
     const size_t rows = p->spec->batch_rows, width = layer->shape.output_width;
     const bool keep_a = p->keep_all_a || layer->type->cell;
+    const bool has_a = layer->type->member.index != BP_LAYER_window; /* whose output is x */
     if (layer->type->cell)
         layer->a = take_steps(arena, layer, p->real_size);
-    else if (keep_a)
+    else if (keep_a && has_a)
         layer->a = take_rows(arena, rows, width, p->real_size);
-    else if (width > p->a.width[parity])
+    else if (has_a && width > p->a.width[parity])
         p->a.width[parity] = width;
     const bool separate_z =
         !layer->type->is_mask && !layer->type->is_fixed &&
@@ -253,25 +253,33 @@ static void plan_buffers(bp_layer *layer, plan *p, bp_arena *arena, size_t parit
         p->delta.width[parity] = width;
 }
 
+/* Whether training changes anything in the layer. */
+static bool is_trained(const bp_layer *layer)
+{
+    for (size_t tensor = 0; tensor < layer->shape.tensor_count; tensor++)
+        if (!layer->shape.tensor_is_frozen[tensor])
+            return true;
+    return false;
+}
+
 /* Everything that each layer has of its own; leaves the network's output width. */
 static bp_status plan_layers(bp_network *network, plan *p, bp_network_size *size, bp_arena *arena,
                              bp_arena *block, unsigned char *shared, bp_error *error)
 {
     const bp_network_spec *spec = p->spec;
-    bool trained_is_known = false;
-    size_t width = spec->input_width, parity = 0;
+    bp_layer_input input = bp_network_first_input(spec);
+    size_t parity = 0;
+    network->first_trained = spec->layer_count;
     for (size_t index = 0; index < spec->layer_count; index++) {
         bp_layer measured;
         bp_layer *layer = network->layers ? &network->layers[index] : &measured;
-        bp_status status = plan_shape(layer, network, spec, index, width, error);
+        bp_status status = plan_shape(layer, network, spec, index, &input, error);
         if (status != BP_OK)
             return status;
-        width = layer->shape.output_width;
+        input = bp_layer_above(input, &layer->type->member, &layer->shape);
         parity = next_parity(layer, parity);
-        if (!trained_is_known && layer->shape.tensor_count > 0) {
+        if (network->first_trained > index && is_trained(layer))
             network->first_trained = index;
-            trained_is_known = true;
-        }
         if (!plan_parameters(layer, size, block, shared, p->real_size))
             return layer_error(error, BP_TOO_LARGE, index, "", "the layer is too large");
 
@@ -284,6 +292,7 @@ static bp_status plan_layers(bp_network *network, plan *p, bp_network_size *size
         layer->scratch = bp_arena_take(arena, scratch_bytes, 1);
         plan_buffers(layer, p, arena, parity);
     }
+    const size_t width = input.width;
     network->output_width = size->output_width = width;
     if (network->loss->binary && width != 1)
         return layer_error(
@@ -310,6 +319,8 @@ static void connect_layers(bp_network *network, plan *p)
         for (size_t tensor = 0; p->training && tensor < layer->shape.tensor_count; tensor++)
             layer->gradient[tensor] =
                 gradients + ((const unsigned char *)layer->parameter[tensor] - first);
+        layer->touches_rows =
+            p->training && layer->type->member.index == BP_LAYER_embedding && is_trained(layer);
     }
 }
 

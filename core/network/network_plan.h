@@ -24,7 +24,7 @@ struct bp_network {
     size_t initialize_bytes; /* scratch of initialisers, which the gradients lend */
     size_t block_count;
     double *row_loss;     /* (batch_rows) */
-    size_t first_trained; /* the lowest layer with parameters: δ goes no further down */
+    size_t first_trained; /* the lowest layer that training changes: δ goes no further down */
     bp_noise noise;       /* of the next passes */
     bp_layer_room room;
     size_t streams; /* of the next passes; 0 where there are no sequences */
@@ -46,6 +46,10 @@ struct bp_network {
 BP_CHECK_RESULT bp_status bp_network_plan(bp_network *network, bp_network_size *size,
                                           bp_arena *arena, bp_arena *block, const void *shared,
                                           const bp_network_spec *spec, bp_error *error);
+
+/* Whether a network over tokens begins with the layers that it needs, and no other has them. BP_INVALID,
+ * BP_SHAPE, BP_TOO_LARGE. */
+BP_CHECK_RESULT bp_status bp_network_check_tokens(const bp_network_spec *spec, bp_error *error);
 
 /* Writes "<before><index><separator><after>", cut to size. */
 void bp_network_label(char *out, size_t size, const char *before, size_t index,

@@ -42,6 +42,7 @@ void bp_segments_cut(bp_segments *segments, bp_network *network)
         for (size_t number = 0; number < layer->shape.tensor_count; number++) {
             const bp_tensor *tensor = &layer->shape.tensor[number];
             const size_t index = segments->segment_count++;
+            const bool frozen = layer->shape.tensor_is_frozen[number];
             segments->segment[index] = (bp_segment){
                 .offset =
                     (size_t)((const unsigned char *)layer->parameter[number] - base) / real_size,
@@ -49,8 +50,9 @@ void bp_segments_cut(bp_segments *segments, bp_network *network)
                 .rows = tensor->shape[0],
                 .columns = tensor->element_count / tensor->shape[0],
                 .layer = i,
-                .is_weight = layer->shape.tensor_is_weight[number]};
-            cut_blocks(segments, index);
+                .is_weight = layer->shape.tensor_is_weight[number] && !frozen};
+            if (!frozen)
+                cut_blocks(segments, index);
         }
     }
 }

@@ -15,8 +15,9 @@ typedef struct bp_segment {
     size_t rows, columns; /* as a matrix: the outermost dimension, and all others */
     size_t layer;         /* in network.layers */
     size_t first_block, block_count;
-    bool is_weight;
-    double sum;                          /* the last that bp_segments_sum added up */
+    bool
+        is_weight; /* and one that is trained: a frozen tensor is no weight here and has no blocks */
+    double sum;    /* the last that bp_segments_sum added up */
     double slope[BP_REGULARIZER_LIMIT];  /* of each penalty, in this step */
     double scalar[BP_STEP_SCALAR_LIMIT]; /* of the optimiser, in this step */
 } bp_segment;

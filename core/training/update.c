@@ -38,6 +38,7 @@ void bp_update_plan(bp_update *update, bp_arena *arena, const bp_network_size *s
 
 void bp_update_bind(bp_update *update, bp_network *network)
 {
+    update->network = network;
     update->theta = bp_network_parameters(network);
     update->gradient = bp_network_gradients(network);
     bp_segments_cut(&update->segments, network);
@@ -129,6 +130,8 @@ bp_gradient_facts bp_update_gradient(bp_update *update, const bp_parallel *paral
                       .finite = segments->partial};
     bp_parallel_for(parallel, gradient_blocks, &job,
                     (blocks + BLOCKS_AT_ONCE - 1) / BLOCKS_AT_ONCE);
+    if (update->regularizer_count > 0)
+        bp_network_gradients_changed(update->network);
     for (size_t index = 0; index < blocks; index++)
         facts.finite &= job.finite[index] != 0;
     if (!wants_norm || !facts.finite)

@@ -7,6 +7,7 @@
 
 typedef struct bp_update {
     const bp_kernels *kernels;
+    bp_network *network;
     const bp_optimizer *optimizer;
     bp_choice choice; /* of the optimiser */
     size_t regularizer_count;

@@ -186,16 +186,17 @@ static json_t *shape_json(const bp_layer_spec *spec, const bp_layer_shape *shape
     return NULL;
 }
 
-json_t *bp_layer_shapes_json(const bp_layer_spec *layers, size_t layer_count, size_t input_width)
+json_t *bp_layer_shapes_json(const bp_layer_spec *layers, size_t layer_count, bp_layer_input input)
 {
     json_t *array = json_array();
     bool ok = array != NULL;
     for (size_t index = 0; ok && index < layer_count; index++) {
         const bp_layer_type *type = (const bp_layer_type *)layers[index].layer.member;
         bp_layer_shape shape;
-        ok = type->plan(&shape, &layers[index], input_width, NULL) == BP_OK &&
+        ok = type->plan(&shape, &layers[index], &input, NULL) == BP_OK &&
              json_array_append_new(array, shape_json(&layers[index], &shape)) == 0;
-        input_width = ok ? shape.output_width : 0;
+        if (ok)
+            input = bp_layer_above(input, &type->member, &shape);
     }
     return bp_json_whole(array, ok);
 }
@@ -206,7 +207,8 @@ json_t *bp_job_validation_json(const bp_job_spec *spec, json_t *resolved, json_t
     json_t *json = json_object();
     bool ok = bp_json_add(json, "specification", json_incref(resolved));
     ok &= bp_json_add(json, "layers",
-                      bp_layer_shapes_json(spec->layers, spec->layer_count, spec->input_width));
+                      bp_layer_shapes_json(spec->layers, spec->layer_count,
+                                           bp_network_first_input(&spec->training.network)));
     ok &= bp_json_add(json, "parameters", json_integer((json_int_t)size->network.parameter_count));
     ok &=
         bp_json_add(json, "memory",

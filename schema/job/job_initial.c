@@ -138,12 +138,12 @@ static void compare_layers(bp_job_work *work, const bp_place *place, size_t laye
             tensor_fault(work, place, layer, NULL, &theirs->tensor[index]);
 }
 
-static bool plan(bp_layer_shape *out, const bp_layer_spec *layer, size_t *width)
+static bool plan(bp_layer_shape *out, const bp_layer_spec *layer, bp_layer_input *input)
 {
     const bp_layer_type *type = (const bp_layer_type *)layer->layer.member;
-    if (!type || type->plan(out, layer, *width, NULL) != BP_OK)
+    if (!type || type->plan(out, layer, input, NULL) != BP_OK)
         return false;
-    *width = out->output_width;
+    *input = bp_layer_above(*input, &type->member, out);
     return true;
 }
 
@@ -179,11 +179,12 @@ void bp_job_check_initial(bp_job_work *work)
         layers_fault(work, given ? &layers : &initial);
         return;
     }
-    size_t our_width = spec->input_width, their_width = info->preparation.prepared_width;
+    bp_layer_input our_input = bp_network_first_input(&spec->training.network);
+    bp_layer_input their_input = {.width = info->preparation.prepared_width};
     for (size_t index = 0; index < spec->layer_count; index++) {
         bp_layer_shape ours, theirs;
-        if (!plan(&ours, &spec->layers[index], &our_width) ||
-            !plan(&theirs, &info->layers[index], &their_width))
+        if (!plan(&ours, &spec->layers[index], &our_input) ||
+            !plan(&theirs, &info->layers[index], &their_input))
             return; /* a fault of its own: the size of the network */
         const bp_place layer = bp_place_element(&layers, index);
         compare_layers(work, given ? &layer : &initial, index, &ours, &theirs);

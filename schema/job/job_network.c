@@ -223,7 +223,7 @@ static void resolve_layers(bp_job_work *work)
         if (last && bp_layer_type_of(layer->layer.member)->is_mask)
             bp_job_layer_fault(
                 work, BP_INVALID, index, "type",
-                "the last layer must have outputs of its own; dropout only masks its input");
+                "the last layer must have outputs of its own; this one hands on its input");
         else if (last)
             check_output_width(work, layer);
         else if (parameter != SIZE_MAX && isnan(layer->layer.value[parameter]))

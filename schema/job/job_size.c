@@ -78,12 +78,13 @@ static byte_sum writing_bytes(const bp_job_work *work, const bp_network_size *ne
 /* The layer with the most parameters, where the blame for the size of a network lies. */
 static size_t largest_layer(const bp_job_spec *spec)
 {
-    size_t largest = 0, width = spec->input_width;
+    bp_layer_input input = bp_network_first_input(&spec->training.network);
+    size_t largest = 0;
     double most = 0;
     for (size_t index = 0; index < spec->layer_count; index++) {
         const bp_layer_type *type = (const bp_layer_type *)spec->layers[index].layer.member;
         bp_layer_shape shape;
-        if (type->plan(&shape, &spec->layers[index], width, NULL) != BP_OK)
+        if (type->plan(&shape, &spec->layers[index], &input, NULL) != BP_OK)
             break;
         double count = 0;
         for (size_t tensor = 0; tensor < shape.tensor_count; tensor++)
@@ -92,7 +93,7 @@ static size_t largest_layer(const bp_job_spec *spec)
             most = count;
             largest = index;
         }
-        width = shape.output_width;
+        input = bp_layer_above(input, &type->member, &shape);
     }
     return largest;
 }
@@ -171,14 +172,15 @@ static bp_status check_bytes(uint64_t *out, const bp_job_work *work, bp_error *e
     add_bytes(&sum, network.batch_rows, spec->input_width, sizeof(double));
     add_bytes(&sum, network.batch_rows, spec->target_width, sizeof(double));
     add_bytes(&sum, training->shuffle ? work->training_rows : 0, 1, sizeof(size_t));
-    for (size_t index = 0, width = spec->input_width; index < spec->layer_count; index++) {
+    bp_layer_input input = bp_network_first_input(&network);
+    for (size_t index = 0; index < spec->layer_count; index++) {
+        const bp_layer_type *type = bp_layer_type_of(spec->layers[index].layer.member);
         bp_layer_shape shape;
-        status = bp_layer_type_of(spec->layers[index].layer.member)
-                     ->plan(&shape, &spec->layers[index], width, error);
+        status = type->plan(&shape, &spec->layers[index], &input, error);
         if (status != BP_OK)
             return status;
-        width = shape.output_width;
-        add_bytes(&sum, network.batch_rows, width, 2);
+        input = bp_layer_above(input, &type->member, &shape);
+        add_bytes(&sum, network.batch_rows, input.width, 2);
     }
     if (sum.overflow)
         return bp_error_set(error, BP_TOO_LARGE, "/training/gradient_check",

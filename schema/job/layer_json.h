@@ -16,6 +16,6 @@ json_t *bp_layer_spec_json(const bp_layer_spec *spec);
 
 /* [{"type", "input", "output", "parameters", "tensors": [{"name", "shape"}]}] for layers that were
  * measured without an error. NULL: no memory. */
-json_t *bp_layer_shapes_json(const bp_layer_spec *layers, size_t layer_count, size_t input_width);
+json_t *bp_layer_shapes_json(const bp_layer_spec *layers, size_t layer_count, bp_layer_input input);
 
 #endif

@@ -17,7 +17,8 @@ static void test_plan(void **state)
     (void)state;
     const bp_layer_spec spec = support_dense(3, "relu");
     bp_layer_shape shape;
-    assert_int_equal(bp_layer_dense.plan(&shape, &spec, 5, NULL), BP_OK);
+    assert_int_equal(bp_layer_dense.plan(&shape, &spec, &(bp_layer_input){.width = 5}, NULL),
+                     BP_OK);
     assert_int_equal(shape.input_width, 5);
     assert_int_equal(shape.output_width, 3);
     assert_int_equal(shape.tensor_count, 2);
@@ -34,7 +35,8 @@ static void test_plan(void **state)
 
     bp_layer_spec without = spec;
     without.layer.value[1] = 0;
-    assert_int_equal(bp_layer_dense.plan(&shape, &without, 5, NULL), BP_OK);
+    assert_int_equal(bp_layer_dense.plan(&shape, &without, &(bp_layer_input){.width = 5}, NULL),
+                     BP_OK);
     assert_int_equal(shape.tensor_count, 1);
 }
 

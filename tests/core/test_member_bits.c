@@ -88,7 +88,8 @@ static trial with_layer(const bp_member *member)
         memmove(&t.layers[2], &t.layers[1], 2 * sizeof *t.layers);
         t.layers[1] = (bp_layer_spec){.layer = support_choice_of(&bp_layer_family, "dropout", 0.7)};
         t.spec.network.layer_count = LAYERS + 1;
-    } else if (!bp_layer_type_of(member)->cell) /* those have test_recurrent_bits */
+    } else if (!bp_layer_type_of(member)->cell && !bp_layer_type_of(member)->is_token_layer)
+        /* those have test_recurrent_bits and test_token_bits */
         assert_string_equal(member->name, "dense");
     return t;
 }

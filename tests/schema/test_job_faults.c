@@ -346,7 +346,21 @@ static const fault_row rows[] = {
      BP_UNKNOWN_NAME,
      {{"/network/layers/0/activation", "unknown field|\"keep\""},
       {"/network/layers/0/keep", "required"},
-      {"/network/layers/2/type", "last layer|masks"}}},
+      {"/network/layers/2/type", "last layer|hands on"}}},
+    {LAYERS("{'type': 'embedding', 'dimension': 4}, {'type': 'dense', 'units': 3}"),
+     BP_INVALID,
+     {{"/network/layers/0/type", "embedding needs tokens|tagged"}}},
+    {LAYERS("{'type': 'window', 'width': 3}, {'type': 'embedding', 'dimension': 4},"
+            "{'type': 'dense', 'units': 3}"),
+     BP_INVALID,
+     {{"/network/layers/0/type", "window needs tokens|tagged"}}},
+    {LAYERS("{'type': 'embedding', 'activation': 'relu', 'sparse': 1}, {'type': 'window'},"
+            "{'type': 'dense', 'units': 3}"),
+     BP_UNKNOWN_NAME,
+     {{"/network/layers/0/activation", "unknown field|\"sparse\""},
+      {"/network/layers/0/sparse", "true or false"},
+      {"/network/layers/0/dimension", "required"},
+      {"/network/layers/1/width", "required"}}},
     {LAYERS("{'type': 'dense', 'units': 5, 'dropout': {'keep': 0.5, 'of': 'layer'}},"
             "{'type': 'dense', 'units': 3}"),
      BP_SHAPE,

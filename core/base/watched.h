@@ -10,7 +10,8 @@
     X(VALIDATION_LOSS, "validation.loss", false)                                                   \
     X(VALIDATION_ACCURACY, "validation.accuracy", true)                                            \
     X(TRAIN_LOSS, "train.loss", false)                                                             \
-    X(TRAIN_ACCURACY, "train.accuracy", true)
+    X(TRAIN_ACCURACY, "train.accuracy", true)                                                      \
+    X(VALIDATION_ENTITY_F1, "validation.entity_f1", true)
 
 typedef enum bp_watched {
 #define BP_WATCHED_ENUM(name, text, rises) BP_WATCHED_##name,

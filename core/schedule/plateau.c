@@ -35,7 +35,7 @@ static const bp_hyperparameter parameters[BP_PLATEAU_PARAMETER_COUNT] = {
     [BP_PLATEAU_METRIC] = {.name = "metric",
                            .meaning =
                                "what is watched at the end of each epoch: a loss is to fall, "
-                               "an accuracy to rise",
+                               "an accuracy or F1 to rise",
                            .kind = BP_CHOICE_PARAMETER,
                            .default_value = BP_WATCHED_VALIDATION_LOSS,
                            .minimum = 0,

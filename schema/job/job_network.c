@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/activation/activation.h"
+#include "core/evaluation/entity_score.h"
 #include "core/initializer/initializer.h"
 #include "core/layer/layer.h"
 #include "core/loss/loss.h"
@@ -290,22 +291,51 @@ static double guess_learning_rate(const bp_job_work *work)
     return rate > 0 ? rate : DBL_MIN; /* a target beyond 10^306 */
 }
 
+/* Whether an evaluation can count entities: classes that are tags which say where entities begin. */
+static bool finds_entities(const bp_job_work *work)
+{
+    const bp_labels *tags = &work->spec->classes;
+    const bp_member *loss = work->draft.loss.member;
+    if (work->spec->task != BP_TASK_TAGGING || !tags->texts ||
+        (loss && bp_loss_of(loss)->shown != BP_SHOWN_PROBABILITIES))
+        return false;
+    bool any = false;
+    for (size_t i = 0; i < tags->count; i++) {
+        bp_entity_tag tag;
+        const char *type;
+        size_t type_count;
+        const char *const text = tags->texts[i];
+        if (bp_entity_tags_parse(&tag, &type, &type_count, &text, 1))
+            any = true;
+        else if (strcmp(text, "O") != 0)
+            return false;
+    }
+    return any;
+}
+
 /* A metric that the run will not have cannot be watched. */
 static void check_watched(bp_job_work *work, const char *pointer, bp_watched watched)
 {
-    const bool of_validation =
-        watched == BP_WATCHED_VALIDATION_LOSS || watched == BP_WATCHED_VALIDATION_ACCURACY;
+    const bool of_entities = watched == BP_WATCHED_VALIDATION_ENTITY_F1;
+    const bool of_validation = watched == BP_WATCHED_VALIDATION_LOSS ||
+                               watched == BP_WATCHED_VALIDATION_ACCURACY || of_entities;
     const bool of_accuracy =
         watched == BP_WATCHED_VALIDATION_ACCURACY || watched == BP_WATCHED_TRAIN_ACCURACY;
     const bp_data_draft *data = &work->draft.data;
     if (bp_faults_at(work->reader.faults, pointer))
         return; /* unknown: what is watched now is the default */
-    if (of_validation && !data->validation.json.value)
+    if (of_entities && work->task_known && !finds_entities(work))
+        bp_job_fault(
+            work, BP_INVALID, pointer,
+            "%s is watched, but no entities are looked for: that takes a tagging with tags "
+            "such as B-person, I-person and O, and a loss over classes",
+            bp_watched_names[watched]);
+    else if (of_validation && !data->validation.json.value)
         bp_job_fault(work, BP_INVALID, pointer,
                      "%s is watched, but there is no validation part: give data.validation, or "
                      "watch train.loss",
                      bp_watched_names[watched]);
-    if (of_accuracy && work->task_known && work->spec->task != BP_TASK_CLASSIFICATION)
+    if (of_accuracy && work->task_known && work->spec->task == BP_TASK_REGRESSION)
         bp_job_fault(work, BP_INVALID, pointer, "%s is watched, but a regression has no accuracy",
                      bp_watched_names[watched]);
 }

@@ -166,6 +166,7 @@ static const struct {
     {"validation.accuracy", true},
     {"train.loss", false},
     {"train.accuracy", true},
+    {"validation.entity_f1", true},
 };
 
 static double better(bool larger_is_better, double a, double b)

@@ -30,7 +30,7 @@ SERVER_LIBRARIES = re.compile(r"(jansson|microhttpd|sqlite3|uv|zlib)\.h|nettle/[
 # room -> (rooms that it may include, test of a system header)
 ROOMS = {
     "core": ({"core"}, lambda name: name in PURE_HEADERS | VECTOR_HEADERS),
-    "schema": ({"core", "schema"}, lambda name: name in STANDARD_HEADERS | {"jansson.h"}),
+    "schema": ({"core", "schema"}, lambda name: name in STANDARD_HEADERS | {"jansson.h", "stdatomic.h"}),
     "server": ({"core", "schema", "server"},
                lambda name: name in PURE_HEADERS | VECTOR_HEADERS or POSIX.fullmatch(name)
                or SERVER_LIBRARIES.fullmatch(name)),

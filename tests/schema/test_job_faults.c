@@ -95,6 +95,9 @@ static const fault_row rows[] = {
       {"/training/early_stopping/metric", "test.loss|validation.loss"},
       {"/training/early_stopping/patience", "at least 1"},
       {"/training/early_stopping/type", "unknown field \"type\"|\"restore_best\""}}},
+    {IRIS("'training': {'early_stopping': {'metric': 'validation.entity_f1'}}"),
+     BP_INVALID,
+     {{"/training/early_stopping/metric", "validation.entity_f1|no entities|B-person"}}},
     {IMAGES("'target': 'score', 'validation': {'fraction': 0.1}}, 'training': {'early_stopping':"
             " {'metric': 'validation.accuracy'}"),
      BP_INVALID,

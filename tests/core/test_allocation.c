@@ -10,7 +10,8 @@
 
 #include "core/dropout/dropout.h"
 #include "core/schedule/schedule.h"
-#include "tests/core/support_recurrent.h"
+#include "tests/core/support_snapshot.h"
+#include "tests/core/support_text.h"
 
 static size_t call_count, byte_count, free_count;
 static size_t fail_at; /* which allocation fails, counted from 1; 0: none */
@@ -211,6 +212,53 @@ static void test_recurrent(void **state)
             }
 }
 
+/* A language model's steps, evaluations and snapshots, and the measure of its training. */
+static void test_text(void **state)
+{
+    (void)state;
+    for (size_t cell = 0; cell < RECURRENT_CELLS; cell++) {
+        support_text *f = support_text_of((support_text_sizes){
+            .tokens = 400, .vocabulary = 50, .dimension = 6, .units = 9, .cell = cell});
+        ask_for_everything(&f->spec);
+        f->spec.batch_size = 7;
+        f->spec.sequence_length = 10;
+        f->spec.epochs = 5;
+        size_t bytes;
+        bp_network_size size;
+        bp_trainer *trainer = NULL;
+        bp_evaluator *evaluator = NULL;
+        start_counting();
+        assert_int_equal(bp_trainer_measure(&bytes, &size, &f->spec, 400, NULL), BP_OK);
+        assert_int_equal(call_count, 0);
+        assert_int_equal(bp_trainer_create(&trainer, &f->spec, &f->examples, NULL, NULL), BP_OK);
+        assert_int_equal(byte_count, bytes);
+        const bp_evaluator_spec spec = bp_training_evaluator(&f->spec, &size, 400);
+        assert_int_equal(bp_evaluator_create(&evaluator, &spec, NULL), BP_OK);
+        support_snapshot taken = support_snapshot_take(trainer);
+        start_counting();
+        for (size_t step = 0; !bp_trainer_finished(trainer); step++) {
+            bp_step_report report;
+            bp_evaluation_report full;
+            assert_int_equal(bp_trainer_step(&report, trainer, step % 2, NULL), BP_OK);
+            const bp_position position = bp_trainer_position(trainer);
+            if (position.step % position.steps_per_epoch != 0)
+                continue;
+            (void)support_evaluate(trainer, &f->examples);
+            assert_int_equal(
+                bp_trainer_evaluate_full(&full, trainer, &f->examples, evaluator, NULL, NULL),
+                BP_OK);
+            bp_trainer_epoch_end(trainer, &(bp_epoch_metrics){.value = {0}});
+            taken.state = bp_trainer_snapshot(trainer, taken.memory);
+            support_snapshot_restore(trainer, &taken);
+        }
+        assert_int_equal(call_count + free_count, 0);
+        bp_evaluator_free(evaluator);
+        bp_trainer_free(trainer);
+        free(taken.memory);
+        support_text_free(f);
+    }
+}
+
 static void test_measured_is_allocated(void **state)
 {
     (void)state;
@@ -266,8 +314,11 @@ static void test_allocations_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_step_and_evaluation), cmocka_unit_test(test_prediction),
-        cmocka_unit_test(test_recurrent),           cmocka_unit_test(test_measured_is_allocated),
+        cmocka_unit_test(test_step_and_evaluation),
+        cmocka_unit_test(test_prediction),
+        cmocka_unit_test(test_recurrent),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_measured_is_allocated),
         cmocka_unit_test(test_allocations_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,8 +12,8 @@
 
 #include "core/dropout/dropout.h"
 #include "core/schedule/schedule.h"
-#include "core/training/trainer_state.h"
 #include "tests/core/support_network.h"
+#include "tests/core/support_snapshot.h"
 
 enum { ROWS = 11, BATCH = 4, IN = 3, HIDDEN = 7, OUT = 2, EPOCHS = 9, STEPS = 3 * EPOCHS };
 
@@ -76,39 +76,17 @@ static void step(bp_trainer *trainer)
     (void)bp_trainer_epoch_end(trainer, &metrics);
 }
 
-typedef struct snapshot {
-    bp_trainer_state state;
-    size_t bytes;
-    void *memory;
-} snapshot;
-
-static snapshot take(const bp_trainer *trainer)
-{
-    snapshot taken = {.bytes = bp_snapshot_bytes(trainer)};
-    taken.memory = aligned_alloc(BP_ALIGNMENT, taken.bytes);
-    assert_non_null(taken.memory);
-    memset(taken.memory, 0, taken.bytes);
-    taken.state = bp_trainer_snapshot(trainer, taken.memory);
-    return taken;
-}
-
 /* Runs to the end, then takes the best weights. */
-static snapshot finish(bp_trainer *trainer)
+static support_snapshot finish(bp_trainer *trainer)
 {
     while (!bp_trainer_finished(trainer))
         step(trainer);
-    snapshot last = take(trainer);
+    support_snapshot last = support_snapshot_take(trainer);
     assert_true(bp_trainer_restore_best(trainer));
     free(last.memory);
-    snapshot best = take(trainer);
+    support_snapshot best = support_snapshot_take(trainer);
     bp_trainer_free(trainer);
     return best;
-}
-
-static bool same(const snapshot *a, const snapshot *b)
-{
-    return a->bytes == b->bytes && !memcmp(&a->state, &b->state, sizeof a->state) &&
-           !memcmp(a->memory, b->memory, a->bytes);
 }
 
 static void test_goes_on_from_every_step(void **state)
@@ -118,18 +96,18 @@ static void test_goes_on_from_every_step(void **state)
     for (size_t o = 0; o < sizeof optimizers / sizeof *optimizers; o++)
         for (int dtype = 0; dtype < BP_DTYPE_COUNT; dtype++) {
             const fixture *f = fixture_of((bp_dtype)dtype, optimizers[o]);
-            snapshot through = finish(create(f));
+            support_snapshot through = finish(create(f));
             for (size_t at = 0; at <= STEPS; at++) {
                 bp_trainer *first = create(f), *second = create(f);
                 for (size_t i = 0; i < at; i++)
                     step(first);
-                snapshot taken = take(first);
+                support_snapshot taken = support_snapshot_take(first);
                 bp_trainer_free(first);
                 assert_int_equal(bp_trainer_restore(second, &taken.state, taken.memory, NULL),
                                  BP_OK);
                 assert_int_equal(bp_trainer_position(second).step, at);
-                snapshot resumed = finish(second);
-                assert_true(same(&through, &resumed));
+                support_snapshot resumed = finish(second);
+                assert_true(support_snapshot_same(&through, &resumed));
                 free(taken.memory);
                 free(resumed.memory);
             }
@@ -144,12 +122,12 @@ static void test_a_restored_trainer_forgets_its_own_state(void **state)
     bp_trainer *trainer = create(f);
     for (size_t i = 0; i < 4; i++)
         step(trainer);
-    snapshot taken = take(trainer);
+    support_snapshot taken = support_snapshot_take(trainer);
     for (size_t i = 4; i < 20; i++)
         step(trainer);
     assert_int_equal(bp_trainer_restore(trainer, &taken.state, taken.memory, NULL), BP_OK);
-    snapshot resumed = finish(trainer), through = finish(create(f));
-    assert_true(same(&through, &resumed));
+    support_snapshot resumed = finish(trainer), through = finish(create(f));
+    assert_true(support_snapshot_same(&through, &resumed));
     free(taken.memory);
     free(resumed.memory);
     free(through.memory);
@@ -157,44 +135,34 @@ static void test_a_restored_trainer_forgets_its_own_state(void **state)
 
 /* ---- what a resume that forgets something would give ---- */
 
-static void zero_role(const bp_trainer *trainer, snapshot *taken, bp_state_role role)
+static void forget_weights(const bp_trainer *trainer, support_snapshot *taken)
 {
-    for (size_t i = 0; i < bp_state_tensor_count(trainer, &taken->state); i++) {
-        const bp_state_tensor view = bp_state_tensor_at(trainer, taken->memory, i);
-        if (view.role == role)
-            memset(view.tensor.data, 0,
-                   view.tensor.element_count * bp_dtype_size(view.tensor.dtype));
-    }
+    support_snapshot_zero(trainer, taken, BP_STATE_WEIGHTS);
 }
 
-static void forget_weights(const bp_trainer *trainer, snapshot *taken)
+static void forget_slots(const bp_trainer *trainer, support_snapshot *taken)
 {
-    zero_role(trainer, taken, BP_STATE_WEIGHTS);
+    support_snapshot_zero(trainer, taken, BP_STATE_SLOT);
 }
 
-static void forget_slots(const bp_trainer *trainer, snapshot *taken)
+static void forget_best(const bp_trainer *trainer, support_snapshot *taken)
 {
-    zero_role(trainer, taken, BP_STATE_SLOT);
+    support_snapshot_zero(trainer, taken, BP_STATE_BEST);
 }
 
-static void forget_best(const bp_trainer *trainer, snapshot *taken)
-{
-    zero_role(trainer, taken, BP_STATE_BEST);
-}
-
-static void forget_plateau(const bp_trainer *trainer, snapshot *taken)
+static void forget_plateau(const bp_trainer *trainer, support_snapshot *taken)
 {
     (void)trainer;
     taken->state.watch.plateau = (bp_plateau_state){0};
 }
 
-static void forget_early_stopping(const bp_trainer *trainer, snapshot *taken)
+static void forget_early_stopping(const bp_trainer *trainer, support_snapshot *taken)
 {
     (void)trainer;
     taken->state.watch.early_stopping = (bp_early_stopping_state){0};
 }
 
-static void forget_a_step(const bp_trainer *trainer, snapshot *taken)
+static void forget_a_step(const bp_trainer *trainer, support_snapshot *taken)
 {
     (void)trainer;
     taken->state.step--;
@@ -203,20 +171,20 @@ static void forget_a_step(const bp_trainer *trainer, snapshot *taken)
 static void test_forgetting_is_noticed(void **state)
 {
     (void)state;
-    void (*const forget[])(const bp_trainer *trainer, snapshot *taken) = {
+    void (*const forget[])(const bp_trainer *trainer, support_snapshot *taken) = {
         forget_weights, forget_slots,          forget_best,
         forget_plateau, forget_early_stopping, forget_a_step};
     const fixture *f = fixture_of(BP_FLOAT64, "adam");
-    snapshot through = finish(create(f));
+    support_snapshot through = finish(create(f));
     for (size_t i = 0; i < sizeof forget / sizeof *forget; i++) {
         bp_trainer *first = create(f), *second = create(f);
         for (size_t taken = 0; taken < 14; taken++)
             step(first);
-        snapshot taken = take(first);
+        support_snapshot taken = support_snapshot_take(first);
         forget[i](first, &taken);
         assert_int_equal(bp_trainer_restore(second, &taken.state, taken.memory, NULL), BP_OK);
-        snapshot resumed = finish(second);
-        assert_false(same(&through, &resumed));
+        support_snapshot resumed = finish(second);
+        assert_false(support_snapshot_same(&through, &resumed));
         bp_trainer_free(first);
         free(taken.memory);
         free(resumed.memory);
@@ -235,13 +203,13 @@ static void test_tensors(void **state)
     size_t trainer_bytes, bytes = 0;
     assert_int_equal(bp_trainer_measure(&trainer_bytes, &network, &f->spec, ROWS, NULL), BP_OK);
     assert_int_equal(bp_snapshot_measure(&bytes, &f->spec, &network, NULL), BP_OK);
-    snapshot taken = take(trainer);
+    support_snapshot taken = support_snapshot_take(trainer);
     assert_int_equal(bytes, taken.bytes);
     assert_int_equal(bp_state_tensor_count(trainer, &taken.state), 4 * 3); /* no best yet */
     for (size_t i = 0; i < 3; i++)
         step(trainer);
     free(taken.memory);
-    taken = take(trainer);
+    taken = support_snapshot_take(trainer);
     assert_int_equal(bp_state_tensor_count(trainer, &taken.state), 4 * 4);
     const bp_state_tensor slot = bp_state_tensor_at(trainer, taken.memory, 4 + 4 + 2);
     assert_int_equal(slot.role, BP_STATE_SLOT);
@@ -264,7 +232,7 @@ static void test_impossible_states_are_refused(void **state)
     bp_trainer *trainer = create(f);
     for (size_t i = 0; i < 7; i++)
         step(trainer);
-    snapshot taken = take(trainer);
+    support_snapshot taken = support_snapshot_take(trainer);
     for (int i = 0; i < 5; i++) {
         bp_trainer_state wrong = taken.state;
         if (i == 0)

@@ -12,6 +12,7 @@
 typedef enum bp_target_kind {
     BP_TARGET_CLASS, /* one int32 class index per row */
     BP_TARGET_VALUE, /* `width` numbers per row */
+    BP_TARGET_NONE,  /* nothing: rows are compared with each other (paired) */
 } bp_target_kind;
 
 /* What a prediction shows of a row: the kind, and the name that it has in an answer. */
@@ -36,8 +37,9 @@ typedef struct bp_loss_call {
     size_t rows;          /* of the batch: the gradient is of the mean over them */
     const int32_t *label; /* (rows) each in [0, classes), for BP_TARGET_CLASS */
     const void *target;   /* (rows, width), for BP_TARGET_VALUE */
-    void *gradient;       /* (rows, width): d(mean loss)/d(output), or NULL; may alias output */
-    double *row_loss;     /* (rows) or NULL: loss of each row, unscaled by 1/rows */
+    /* (rows, width): d(mean loss)/d(output), or NULL; may alias output unless rows are paired */
+    void *gradient;
+    double *row_loss; /* (rows) or NULL: loss of each row, unscaled by 1/rows */
     /* (classes) at least 0, or NULL for all 1, for BP_TARGET_CLASS: multiplies loss and gradient of
      * the rows of a class. The mean stays one over rows, whatever their weights. */
     const double *class_weight;
@@ -52,13 +54,13 @@ typedef struct bp_loss {
     const char *merges;
     /* One output for two classes: the last layer is 1 wide, and output() makes 2 of it. */
     bool binary;
-    /* Rows come in pairs: of 2n rows, n and their counterparts, row i is to have a higher output than row
-     * n + i. Nothing else is a target, whatever target_kind says; the mean is over pairs, and row_loss is
-     * (n), of each pair. */
+    /* Rows come in pairs, an even number of them, and the last layer is 1 wide: of 2n rows, n and their
+     * counterparts, row i is to have a higher output than row n + i. Nothing else is a target; the mean
+     * is over pairs, and row_loss is (n), of each pair. */
     bool paired;
     bp_shown shown; /* what output() makes */
-    /* Fills gradient and row_loss of rows [first, first + count). Rows are independent of each other,
-     * so any split gives the same bits. */
+    /* Fills gradient and row_loss of rows [first, first + count). Rows (or pairs) are independent of each
+     * other, so any split gives the same bits. */
     void (*rows)(const bp_loss_call *call, size_t first, size_t count);
     /* Writes the piece of the loss that each output lies on as a small integer, (rows, width), as
      * bp_activation.piece does. NULL where the loss is smooth. */
@@ -87,10 +89,10 @@ static inline const bp_loss *bp_loss_of(const bp_member *member)
     return (const bp_loss *)member; /* member is its first field */
 }
 
-/* Width of the last layer for so many classes or targets. */
+/* Width of the last layer for so many classes or targets, whose number a paired loss has no use for. */
 static inline size_t bp_loss_output_width(const bp_loss *loss, size_t target_count)
 {
-    return loss->binary ? 1 : target_count;
+    return loss->binary || loss->paired ? 1 : target_count;
 }
 
 /* Numbers that output() shows for a row of `width` outputs: the classes, or the targets. */

@@ -62,14 +62,14 @@ typedef struct bp_network_size {
 
 typedef struct bp_network bp_network;
 
-/* Targets of a batch; which one the loss reads is its target_kind. */
+/* Targets of a batch; which one the loss reads, if any, is its target_kind. */
 typedef struct bp_targets {
     const int32_t *label; /* (rows) */
     const void *value;    /* (rows, output width) in the network's dtype */
 } bp_targets;
 
 /* Checks the specification and says what it needs. Allocates nothing beyond the stack.
- * BP_SHAPE (a binary loss over several outputs), BP_INVALID (a softmax that is not last, tokens without an
+ * BP_SHAPE (a binary or paired loss over several outputs), BP_INVALID (a softmax that is not last, tokens without an
  * embedding), BP_TOO_LARGE;
  * `where` is a JSON Pointer below the job ("/network/layers/1/units"). */
 BP_CHECK_RESULT bp_status bp_network_measure(bp_network_size *out, const bp_network_spec *spec,
@@ -152,7 +152,7 @@ bool bp_network_hold_state(bp_network *network, bool hold);
 const void *bp_network_forward(bp_network *network, const bp_parallel *parallel, const void *input,
                                size_t rows, bool training);
 
-/* Mean loss of the batch that forward last saw; row_loss (rows) may be NULL. */
+/* Mean loss of the batch that forward last saw; row_loss (rows, or pairs under a paired loss) may be NULL. */
 double bp_network_loss_value(bp_network *network, const bp_parallel *parallel,
                              const bp_targets *targets, double *row_loss);
 

@@ -102,7 +102,8 @@ static void loss_of_rows(const bp_network *network, const bp_parallel *parallel,
 
 static double mean_of(const bp_network *network, const double *row_loss)
 {
-    return network->kernels64->sum(row_loss, network->rows) / (double)network->rows;
+    const size_t count = network->loss->paired ? network->rows / 2 : network->rows;
+    return network->kernels64->sum(row_loss, count) / (double)count;
 }
 
 /* Fills row_loss and, unless NULL, gradient; returns the mean loss. */
@@ -110,6 +111,7 @@ static double mean_loss(bp_network *network, const bp_parallel *parallel, const 
                         double *row_loss, void *gradient)
 {
     assert(network->rows >= 1 && !network->shown);
+    assert(!network->loss->paired || network->rows % 2 == 0);
     loss_of_rows(network, parallel, targets, row_loss, gradient, 0, network->rows);
     return mean_of(network, row_loss);
 }
@@ -153,8 +155,8 @@ static bool goes_by_blocks(const bp_network *network, size_t rows)
 {
     const bp_layer *last = &network->layers[network->layer_count - 1];
     const size_t row_bytes = network->output_width * network->kernels->real_size;
-    return last->type->backward_rows && !last->dropout && last->z == last->a &&
-           last->activation->member.index == BP_ACTIVATION_identity &&
+    return last->type->backward_rows && !network->loss->paired && !last->dropout &&
+           last->z == last->a && last->activation->member.index == BP_ACTIVATION_identity &&
            network->layer_count - 1 >= network->first_trained && rows > HEAD_BYTES / row_bytes;
 }
 

@@ -299,6 +299,9 @@ static bp_status plan_layers(bp_network *network, plan *p, bp_network_size *size
             error, BP_SHAPE, spec->layer_count - 1, "/units",
             "under this loss the last layer has one unit, whose output speaks for the "
             "second of two classes");
+    if (network->loss->paired && width != 1)
+        return layer_error(error, BP_SHAPE, spec->layer_count - 1, "/units",
+                           "under this loss the last layer has one unit, the score of a row");
     return BP_OK;
 }
 

@@ -254,10 +254,10 @@ static bp_task_kind infer_task(const bp_job_work *work)
 {
     const bp_job_draft *draft = &work->draft;
     const bp_job_spec *spec = work->spec;
-    if (draft->loss.member)
-        return ((const bp_loss *)(const void *)draft->loss.member)->target_kind == BP_TARGET_CLASS
-                   ? BP_TASK_CLASSIFICATION
-                   : BP_TASK_REGRESSION;
+    const bp_target_kind kind =
+        draft->loss.member ? bp_loss_of(draft->loss.member)->target_kind : BP_TARGET_NONE;
+    if (kind != BP_TARGET_NONE)
+        return kind == BP_TARGET_CLASS ? BP_TASK_CLASSIFICATION : BP_TASK_REGRESSION;
     if (spec->target_count > 1)
         return BP_TASK_REGRESSION;
     const bp_column_info *column = &work->training->columns[spec->targets[0].index];

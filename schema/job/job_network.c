@@ -244,6 +244,13 @@ static void resolve_loss(bp_job_work *work)
     if (!work->task_known)
         return;
     const bp_loss *record = bp_loss_of(loss->member);
+    if (record->target_kind == BP_TARGET_NONE) {
+        bp_job_fault(work, BP_INVALID, "/loss",
+                     "%s compares windows of tagged sentences with corrupted ones, and this data "
+                     "set has none",
+                     loss->member->name);
+        return;
+    }
     if ((record->target_kind == BP_TARGET_CLASS) != classes)
         bp_job_fault(work, BP_INVALID, "/loss", "%s is a loss for %s; the task is %s",
                      loss->member->name, bp_task_names[!spec->task], bp_task_names[spec->task]);

@@ -24,7 +24,13 @@ typedef struct batch {
 /* Widths that a loss can have. */
 static size_t widest(size_t index)
 {
-    return bp_loss_of(bp_loss_family.members[index])->binary ? 1 : WIDEST;
+    return bp_loss_output_width(bp_loss_of(bp_loss_family.members[index]), WIDEST);
+}
+
+/* How many losses a batch has. */
+static size_t loss_count(const bp_loss *loss)
+{
+    return loss->paired ? ROWS / 2 : ROWS;
 }
 
 /* Labels of as many classes as the loss has at this width; hyperparameters at their defaults. */
@@ -70,6 +76,8 @@ static long double plain_row(size_t index, const bp_kernels *kernels, const batc
     const long double own = (long double)support_get(kernels, made->output, first + label % width);
     if (index == BP_LOSS_binary_cross_entropy)
         return log1pl(expl(label == 1 ? -own : own));
+    if (index == BP_LOSS_max_margin)
+        return fmaxl(0, 1 + (long double)support_get(kernels, made->output, ROWS / 2 + row) - own);
     if (index == BP_LOSS_hinge) {
         for (size_t j = first; j < first + width; j++)
             if (j != first + label)
@@ -93,7 +101,7 @@ static void values_agree_with_the_formulas(void **state)
             for (size_t width = 1; width <= widest(index); width++) {
                 make_batch(&made, index, kernels, width, 5);
                 kernels->losses[index]->rows(&made.call, 0, ROWS);
-                for (size_t row = 0; row < ROWS; row++) {
+                for (size_t row = 0; row < loss_count(kernels->losses[index]); row++) {
                     long double expected = plain_row(index, kernels, &made, row);
                     assert_true(fabsl((long double)made.row_loss[row] - expected) <=
                                 tolerance * (1 + fabsl(expected)));
@@ -108,9 +116,10 @@ static double mean_loss(const bp_loss *loss, batch *made)
     call.gradient = NULL;
     loss->rows(&call, 0, ROWS);
     double sum = 0;
-    for (size_t row = 0; row < ROWS; row++)
+    const size_t count = loss_count(loss);
+    for (size_t row = 0; row < count; row++)
         sum += made->row_loss[row];
-    return sum / ROWS;
+    return sum / (double)count;
 }
 
 static void gradients_agree_with_differences(void **state)
@@ -278,6 +287,50 @@ static void hinge_at_its_kink(void **state)
     assert_true(row_loss[0] == 0 && gradient[0] == 0);
 }
 
+/* Pairs inside the margin push their scores apart by 1 over the number of pairs, all others not at all; at the
+ * kink nothing moves, and the piece is that of the pairs outside. */
+static void max_margin_by_hand(void **state)
+{
+    (void)state;
+    const double score[8] = {3, 0.5, 1, -2, 1, 0.25, 0, 3}, margin[1] = {1};
+    for (int dtype = 0; dtype < BP_DTYPE_COUNT; dtype++) {
+        const bp_kernels *kernels = bp_kernels_get((bp_dtype)dtype, bp_isa_detect());
+        const bp_loss *loss = kernels->losses[BP_LOSS_max_margin];
+        assert_string_equal(loss->member.parameters[0].name, "margin");
+        assert_true(loss->paired && loss->target_kind == BP_TARGET_NONE);
+        double output[8], gradient[8], row_loss[4];
+        unsigned char piece[8];
+        for (size_t i = 0; i < 8; i++)
+            support_put(kernels, output, i, score[i]);
+        bp_loss_call call = {.output = output,
+                             .width = 1,
+                             .rows = 8,
+                             .gradient = gradient,
+                             .row_loss = row_loss,
+                             .value = margin};
+        loss->rows(&call, 0, 8);
+        loss->piece(&call, piece);
+        const double expected[4] = {0, 0.75, 0, 6}; /* the third exactly at its kink */
+        for (size_t i = 0; i < 8; i++) {
+            const bool inside = expected[i % 4] > 0;
+            assert_true(row_loss[i % 4] == expected[i % 4]);
+            assert_int_equal(piece[i], inside);
+            assert_true(support_get(kernels, gradient, i) == (inside ? i < 4 ? -0.25 : 0.25 : 0));
+        }
+        const double wide[1] = {2.5};
+        call.value = wide;
+        loss->rows(&call, 0, 8);
+        assert_true(row_loss[0] == 0.5 && row_loss[1] == 2.25 && row_loss[2] == 1.5);
+        for (size_t i = 0; i < 8; i++)
+            assert_true(support_get(kernels, gradient, i) == (i < 4 ? -0.25 : 0.25));
+        /* A margin is not lost beside large scores. */
+        support_put(kernels, output, 0, -10000);
+        support_put(kernels, output, 4, -10000);
+        loss->rows(&call, 0, 8);
+        assert_true(row_loss[0] == 2.5);
+    }
+}
+
 /* A row's weight multiplies its loss and gradient; the mean stays one over rows. */
 static void class_weights_scale_rows(void **state)
 {
@@ -298,13 +351,16 @@ static void class_weights_scale_rows(void **state)
             make_batch(&weighed, index, kernels, width, 4);
             weighed.call.class_weight = ones;
             loss->rows(&weighed.call, 0, ROWS);
-            assert_memory_equal(weighed.row_loss, plain.row_loss, sizeof plain.row_loss);
+            assert_memory_equal(weighed.row_loss, plain.row_loss,
+                                loss_count(loss) * sizeof *plain.row_loss);
             weighed.call.class_weight = weight;
             loss->rows(&weighed.call, 0, ROWS);
             const bool by_class = loss->target_kind == BP_TARGET_CLASS;
             for (size_t row = 0; row < ROWS; row++) {
+                const bool has_loss = row < loss_count(loss);
                 const double factor = by_class ? weight[plain.label[row]] : 1;
-                assert_true(weighed.row_loss[row] == factor * plain.row_loss[row]);
+                if (has_loss)
+                    assert_true(weighed.row_loss[row] == factor * plain.row_loss[row]);
                 for (size_t j = row * width; j < (row + 1) * width; j++)
                     assert_true(support_get(kernels, weighed.gradient, j) ==
                                 factor * support_get(kernels, plain.gradient, j));
@@ -350,7 +406,9 @@ static void divergence_is_seen(void **state)
                         make_batch(&made, index, tables[t], width, 1);
                         support_put(tables[t], made.output, width + i, bad[b]);
                         tables[t]->losses[index]->rows(&made.call, 0, ROWS);
-                        assert_true(is_finite(made.row_loss[0]) && is_finite(made.row_loss[2]));
+                        assert_true(is_finite(made.row_loss[0]));
+                        if (loss_count(tables[t]->losses[index]) > 2)
+                            assert_true(is_finite(made.row_loss[2]));
                         /* Probability 0 of a wrong class is an infinite logit's right: no loss. */
                         if (index == BP_LOSS_softmax_cross_entropy && bad[b] < 0 &&
                             i != (size_t)made.label[1])
@@ -373,21 +431,25 @@ static void bits_depend_on_the_row_alone(void **state)
         for (size_t index = 0; index < BP_LOSS_COUNT; index++)
             for (size_t width = 1; width <= widest(index); width++) {
                 batch whole, split;
+                const bp_loss *whole_loss = tables[0]->losses[index];
+                const size_t losses = loss_count(whole_loss) * sizeof *whole.row_loss;
                 make_batch(&whole, index, tables[0], width, 4);
                 tables[0]->losses[index]->rows(&whole.call, 0, ROWS);
                 for (size_t t = 0; t < table_count; t++) {
                     make_batch(&split, index, tables[t], width, 4);
-                    split.call.gradient = split.output;
+                    const bool paired = whole_loss->paired; /* would overwrite what it compares */
+                    if (!paired)
+                        split.call.gradient = split.output;
                     tables[t]->losses[index]->rows(&split.call, 3, 1);
                     tables[t]->losses[index]->rows(&split.call, 0, 3);
                     size_t bytes = ROWS * width * tables[t]->real_size;
-                    assert_memory_equal(split.output, whole.gradient, bytes);
-                    assert_memory_equal(split.row_loss, whole.row_loss, sizeof whole.row_loss);
+                    assert_memory_equal(split.call.gradient, whole.gradient, bytes);
+                    assert_memory_equal(split.row_loss, whole.row_loss, losses);
 
                     make_batch(&split, index, tables[t], width, 4);
                     split.call.gradient = NULL;
                     tables[t]->losses[index]->rows(&split.call, 0, ROWS);
-                    assert_memory_equal(split.row_loss, whole.row_loss, sizeof whole.row_loss);
+                    assert_memory_equal(split.row_loss, whole.row_loss, losses);
                     assert_memory_equal(split.output, whole.output, bytes);
                 }
             }
@@ -445,6 +507,7 @@ int main(void)
         cmocka_unit_test(large_scores_are_safe),
         cmocka_unit_test(large_errors_are_safe),
         cmocka_unit_test(hinge_at_its_kink),
+        cmocka_unit_test(max_margin_by_hand),
         cmocka_unit_test(class_weights_scale_rows),
         cmocka_unit_test(losses_decide_for_a_class),
         cmocka_unit_test(divergence_is_seen),

@@ -26,7 +26,7 @@ static const bp_kernels *true_table(void)
     return __real_bp_kernels_get(BP_FLOAT64, bp_isa_detect());
 }
 
-static const char *const losses[] = {"softmax_cross_entropy", "mean_squared_error"};
+static const char *const losses[] = {"softmax_cross_entropy", "mean_squared_error", "max_margin"};
 enum { LOSSES = sizeof losses / sizeof *losses };
 
 static bp_check_report check(bp_check_report *vectors, size_t begin, bp_layer_spec embedding,

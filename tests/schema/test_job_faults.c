@@ -120,6 +120,7 @@ static const fault_row rows[] = {
      BP_INVALID,
      {{"/loss/class_weights/setosa", "above 0, got 0"},
       {"/loss/class_weights/virginia", "unknown class|species|did you mean \"virginica\"?"}}},
+    {IRIS("'loss': 'max_margin'"), BP_INVALID, {{"/loss", "max_margin|windows of tagged"}}},
     {IRIS("'loss': {'type': 'hinge', 'class_weights': 'equal'}"),
      BP_INVALID,
      {{"/loss/class_weights", "\"balanced\"|object"}}},

@@ -42,21 +42,15 @@ bool bp_entity_tags_parse(bp_entity_tag *out, const char **names, size_t *out_ty
     return type_count > 0;
 }
 
-/* Tokens [begin, end). */
-typedef struct entity {
-    size_t begin, end, type;
-} entity;
-
-/* The first entity at or after token `at`; false: there is none. */
-static bool next_entity(entity *out, const bp_entity_tag *tags, const int32_t *label, size_t length,
-                        size_t at)
+bool bp_entity_next(bp_entity *out, const bp_entity_tag *tags, const int32_t *label, size_t length,
+                    size_t at)
 {
     while (at < length && tags[label[at]].place == BP_ENTITY_OUTSIDE)
         at++;
     if (at == length)
         return false;
     bp_entity_tag tag = tags[label[at]];
-    *out = (entity){at, at + 1, tag.type};
+    *out = (bp_entity){at, at + 1, tag.type};
     while (tag.place != BP_ENTITY_END && tag.place != BP_ENTITY_SINGLE && out->end < length) {
         tag = tags[label[out->end]];
         const bool goes_on = tag.place == BP_ENTITY_INSIDE || tag.place == BP_ENTITY_END;
@@ -70,9 +64,9 @@ static bool next_entity(entity *out, const bp_entity_tag *tags, const int32_t *l
 void bp_entity_score_add(bp_entity_count *counts, const bp_entity_tag *tags, const int32_t *label,
                          const int32_t *decided, size_t length)
 {
-    entity expected = {0}, found = {0};
-    bool any_expected = next_entity(&expected, tags, label, length, 0);
-    bool any_found = next_entity(&found, tags, decided, length, 0);
+    bp_entity expected = {0}, found = {0};
+    bool any_expected = bp_entity_next(&expected, tags, label, length, 0);
+    bool any_found = bp_entity_next(&found, tags, decided, length, 0);
     while (any_expected || any_found) {
         const bool both = any_expected && any_found && expected.begin == found.begin;
         const bool take_expected =
@@ -82,11 +76,11 @@ void bp_entity_score_add(bp_entity_count *counts, const bp_entity_tag *tags, con
             counts[expected.type].correct++;
         if (take_expected) {
             counts[expected.type].expected++;
-            any_expected = next_entity(&expected, tags, label, length, expected.end);
+            any_expected = bp_entity_next(&expected, tags, label, length, expected.end);
         }
         if (take_found) {
             counts[found.type].found++;
-            any_found = next_entity(&found, tags, decided, length, found.end);
+            any_found = bp_entity_next(&found, tags, decided, length, found.end);
         }
     }
 }

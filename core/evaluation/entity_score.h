@@ -33,6 +33,16 @@ typedef struct bp_entity_tag {
 bool bp_entity_tags_parse(bp_entity_tag *out, const char **names, size_t *out_type_count,
                           const char *const *tags, size_t count);
 
+typedef struct bp_entity {
+    size_t begin, end; /* tokens [begin, end) of a sentence */
+    size_t type;
+} bp_entity;
+
+/* The first entity at or after token `at` of labels (length), which are indices into tags; false: there is
+ * none. */
+bool bp_entity_next(bp_entity *out, const bp_entity_tag *tags, const int32_t *label, size_t length,
+                    size_t at);
+
 typedef struct bp_entity_count {
     uint64_t expected, found, correct;
 } bp_entity_count;

@@ -172,8 +172,11 @@ void bp_model_info_network(bp_network_spec *out, const bp_model_info *info, bp_i
                              .layer_count = info->layer_count,
                              .layers = info->layers,
                              .loss = info->loss};
-    if (bp_task_is_of_corpus(info->task))
+    if (bp_task_is_of_corpus(info->task)) {
+        out->input_kind = BP_INPUT_TOKENS;
+        out->token_count = bp_vocabulary_count(info->vocabulary);
         out->input_width = info->window_width;
+    }
     if (info->task == BP_TASK_LANGUAGE_MODEL) {
         out->sequence.streams = 1;
         out->sequence.steps = rows;

@@ -96,24 +96,46 @@ static void connection_changed(void *context, struct MHD_Connection *connection,
 
 /* ---- the helper threads ---- */
 
+/* One turn of what a request wants. False: it wants another. */
+static bool take_turn(bp_aside *aside)
+{
+    bp_request *request = aside->request;
+    aside->again = false;
+    if (bp_request_stopping(request))
+        bp_answer_problem(request, 503, "the daemon is stopping");
+    else
+        aside->step(request);
+    if (aside->again)
+        return false;
+    bp_request_wake(request);
+    return true;
+}
+
+/* In rounds: a turn for each that goes on, then for each that has come. */
 static void *help(void *argument)
 {
     const bp_helper *helper = argument;
-    bp_message *list;
+    bp_message *round = NULL;
     bp_kernels_thread_start();
-    while ((list = bp_mailbox_receive_all(helper->box, -1)) != NULL) {
-        while (list) {
-            bp_aside *aside = (bp_aside *)list;
-            list = list->next;
-            bp_request *request = aside->request;
-            if (bp_request_stopping(request))
-                bp_answer_problem(request, 503, "the daemon is stopping");
-            else
-                aside->step(request);
-            bp_request_wake(request);
+    for (;;) {
+        bp_message *kept = NULL, **end = &kept;
+        bp_message *come = bp_mailbox_receive_all(helper->box, round ? 0 : -1);
+        if (!round && !come)
+            return NULL;
+        bp_message **last = &round;
+        while (*last)
+            last = &(*last)->next;
+        *last = come;
+        for (bp_message *next; round; round = next) {
+            next = round->next;
+            if (!take_turn((bp_aside *)round)) {
+                round->next = NULL;
+                *end = round;
+                end = &round->next;
+            }
         }
+        round = kept;
     }
-    return NULL;
 }
 
 static bp_status start_helpers(bp_http *http, bp_error *error)

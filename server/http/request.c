@@ -47,6 +47,8 @@ void bp_request_release(bp_request *request)
         MHD_destroy_response(request->response);
     json_decref(request->result_document);
     json_decref(request->json);
+    if (request->work)
+        request->work_free(request->work);
     free(request->instance);
     free(request->body);
     bp_http_let_go(request->http);
@@ -234,6 +236,33 @@ void bp_request_run_aside(bp_request *request, bp_request_step *step)
 void bp_request_run_computing(bp_request *request, bp_request_step *step)
 {
     run_on(request, BP_HELPER_COMPUTE, step);
+}
+
+void bp_request_run_again(bp_request *request)
+{
+    assert(request->on_helper);
+    request->aside.again = true;
+}
+
+bool bp_request_stream_aside(bp_request *request, bp_request_step *step)
+{
+    bp_http *http = request->http;
+    pthread_mutex_lock(&http->mutex);
+    const bool stay = !http->stopping;
+    if (stay) {
+        /* Only the helper may wake it: until then the work is the helper's. */
+        request->wake_at_stop = false;
+        bp_request_suspend_locked(request);
+    }
+    pthread_mutex_unlock(&http->mutex);
+    if (!stay)
+        return false;
+    bp_request_hold(request);
+    request->aside.step = step;
+    if (bp_mailbox_try_send(http->helpers[BP_HELPER_ASIDE].box, &request->aside.message))
+        return true;
+    bp_request_wake(request);
+    return false;
 }
 
 bool bp_request_is_given_up(bp_request *request)

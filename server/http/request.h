@@ -55,6 +55,7 @@ typedef struct bp_aside {
     bp_message message; /* first */
     bp_request *request;
     bp_request_step *step;
+    bool again; /* its step is to run once more, behind those of others */
 } bp_aside;
 
 struct bp_request {
@@ -117,6 +118,8 @@ struct bp_request {
     bool upload_done, upload_room;
 
     json_t *json; /* a handler's own, freed with the request */
+    void *work;   /* the same, by work_free; NULL: none */
+    void (*work_free)(void *work);
 };
 
 /* ---- parameters ---- */
@@ -145,6 +148,13 @@ void bp_request_wake(bp_request *request);
 void bp_request_run_aside(bp_request *request, bp_request_step *step);
 /* The same on the thread for long computations, in which step asks bp_request_is_given_up now and then. */
 void bp_request_run_computing(bp_request *request, bp_request_step *step);
+/* For a step that a helper runs, in place of an answer: it is run again after those of other requests that
+ * wait for the helper. So work of any length leaves room for others, if each turn of it is short. */
+void bp_request_run_again(bp_request *request);
+/* Within the content reader of a stream, on the connection's thread, when there is nothing to send: a helper
+ * runs step, whose turn is short, and the reader is called again after it. False: no helper has room, or
+ * the daemon stops, and nothing has been done. */
+BP_CHECK_RESULT bool bp_request_stream_aside(bp_request *request, bp_request_step *step);
 /* Whether nobody wants the answer any more: the client has closed its side, or the daemon stops. For
  * the step that a helper runs; looks some ten times a second at most. */
 bool bp_request_is_given_up(bp_request *request);

@@ -10,25 +10,20 @@
 
 #include "core/base/checked.h"
 #include "server/model/checkpoint_model.h"
-#include "server/model/models.h"
+#include "server/model/model_arena.h"
 
 enum { POOL_LIMIT = 16 }; /* idle networks kept for each model */
-
-/* What one prediction at a time works with. */
-typedef struct arena {
-    bp_network *network;
-    void *prepared; /* (BP_PREDICTION_CHUNK, prepared width) */
-} arena;
 
 struct bp_model {
     unsigned references; /* changed by atomic operations only */
     bp_model_info *info;
     bp_isa isa;
+    uint64_t row_products;
     bp_network *owner; /* of the parameters; computes like the others, lives as long as the model */
     uint64_t size_bytes; /* estimate, as the cache counts it */
     pthread_mutex_t mutex;
     size_t idle_count;
-    arena idle[POOL_LIMIT + 1]; /* the owner always has a place */
+    bp_model_arena idle[POOL_LIMIT + 1]; /* the owner always has a place */
     /* Under the cache's lock. */
     bp_model *newer, *older;
 };
@@ -45,11 +40,11 @@ struct bp_models {
 
 /* ---- models ---- */
 
-static void free_arena(const bp_model *model, arena *used)
+static void free_arena(const bp_model *model, bp_model_arena *used)
 {
     if (used->network != model->owner)
         bp_network_free(used->network);
-    free(used->prepared);
+    free(used->input);
 }
 
 void bp_model_release(bp_model *model)
@@ -69,15 +64,47 @@ const bp_model_info *bp_model_info_of(const bp_model *model)
     return model->info;
 }
 
-static bp_status make_prepared(void **out, const bp_model_info *info, bp_error *error)
+uint64_t bp_model_row_products(const bp_model *model)
 {
+    return model->row_products;
+}
+
+/* A last layer that is tied to the embedding multiplies with all of it. */
+static bool is_tied(const bp_choice *layer)
+{
+    for (size_t i = 0; i < layer->member->parameter_count; i++)
+        if (strcmp(layer->member->parameters[i].name, "tied") == 0)
+            return layer->value[i] != 0;
+    return false;
+}
+
+static uint64_t count_row_products(const bp_model_info *info)
+{
+    uint64_t count = info->parameter_count;
+    for (size_t index = 0; index < info->layer_count; index++) {
+        const bp_choice *layer = &info->layers[index].layer;
+        if (is_tied(layer))
+            return info->parameter_count;
+        if (strcmp(layer->member->name, "embedding") == 0)
+            count -=
+                bp_vocabulary_count(info->vocabulary) * (size_t)bp_choice_value(layer, "dimension");
+    }
+    return count > 0 ? count : 1;
+}
+
+/* Room for a chunk of what the network reads: prepared rows, or ids. */
+static bp_status make_input(void **out, const bp_model_info *info, const bp_network_spec *spec,
+                            bp_error *error)
+{
+    const size_t size =
+        bp_task_is_of_corpus(info->task) ? sizeof(int32_t) : bp_dtype_size(info->dtype);
     size_t elements;
-    if (!bp_checked_multiply(&elements, info->preparation.prepared_width, BP_PREDICTION_CHUNK))
+    if (!bp_checked_multiply(&elements, spec->input_width, spec->batch_rows))
         return bp_error_set(error, BP_TOO_LARGE, NULL, "a prediction's rows are too wide");
-    void *prepared = calloc(elements, bp_dtype_size(info->dtype));
-    if (!prepared)
+    void *input = calloc(elements, size);
+    if (!input)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a prediction");
-    *out = prepared;
+    *out = input;
     return BP_OK;
 }
 
@@ -94,20 +121,23 @@ static bp_status load(bp_model **out, bp_models *models, bp_model_row *row, bp_e
     bp_model_info_network(&spec, row->info, models->isa, BP_PREDICTION_CHUNK);
     bp_status status = bp_network_measure(&size, &spec, error);
     if (status == BP_OK)
-        status = make_prepared(&model->idle[0].prepared, row->info, error);
+        status = make_input(&model->idle[0].input, row->info, &spec, error);
     if (status == BP_OK)
         status =
             row->checkpoint
                 ? bp_checkpoint_weights_load(&model->owner, models->store, row, models->isa, error)
                 : bp_model_weights_load(&model->owner, models->store, row, models->isa, error);
     if (status != BP_OK) {
-        free(model->idle[0].prepared);
+        free(model->idle[0].input);
         free(model);
         return status;
     }
     model->idle[0].network = model->owner;
     model->idle_count = 1;
     model->size_bytes = size.total_bytes;
+    if (row->info->vocabulary)
+        model->size_bytes += bp_vocabulary_bytes(row->info->vocabulary);
+    model->row_products = count_row_products(row->info);
     pthread_mutex_init(&model->mutex, NULL);
     model->info = row->info;
     row->info = NULL;
@@ -313,119 +343,43 @@ bp_model *bp_models_borrow_loaded_checkpoint(bp_models *models, int64_t job, uin
     return borrow_loaded(models, (model_key){.job = job, .number = number});
 }
 
-/* ---- prediction ---- */
+/* ---- arenas ---- */
 
-static bp_status take_arena(arena *out, bp_model *model, bp_error *error)
+bp_status bp_model_arena_take(bp_model_arena *out, bp_model *model, bp_error *error)
 {
     pthread_mutex_lock(&model->mutex);
-    bool ready = model->idle_count > 0;
+    const bool ready = model->idle_count > 0;
     if (ready)
         *out = model->idle[--model->idle_count];
     pthread_mutex_unlock(&model->mutex);
-    if (ready)
+    if (ready) {
+        /* Whoever had it last has left the end of its own text there. */
+        bp_network_state_reset(out->network);
         return BP_OK;
-    arena made;
+    }
+    bp_model_arena made;
     bp_network_spec spec;
-    bp_status status = make_prepared(&made.prepared, model->info, error);
+    bp_model_info_network(&spec, model->info, model->isa, BP_PREDICTION_CHUNK);
+    bp_status status = make_input(&made.input, model->info, &spec, error);
     if (status != BP_OK)
         return status;
-    bp_model_info_network(&spec, model->info, model->isa, BP_PREDICTION_CHUNK);
     status =
         bp_network_create_shared(&made.network, &spec, bp_network_parameters(model->owner), error);
     if (status != BP_OK) {
-        free(made.prepared);
+        free(made.input);
         return status;
     }
     *out = made;
     return BP_OK;
 }
 
-static void give_arena(bp_model *model, arena *used)
+void bp_model_arena_give(bp_model *model, bp_model_arena *used)
 {
     pthread_mutex_lock(&model->mutex);
-    bool kept = model->idle_count < POOL_LIMIT || used->network == model->owner;
+    const bool kept = model->idle_count < POOL_LIMIT || used->network == model->owner;
     if (kept)
         model->idle[model->idle_count++] = *used;
     pthread_mutex_unlock(&model->mutex);
     if (!kept)
         free_arena(model, used);
-}
-
-bp_status bp_model_predict(void **out_shown, bp_model *model, const double *raw, size_t count,
-                           bp_error *error)
-{
-    const bp_model_info *info = model->info;
-    const bp_preparation *preparation = &info->preparation;
-    bp_kernels_thread_start();
-    arena used;
-    bp_status status = take_arena(&used, model, error);
-    if (status != BP_OK)
-        return status;
-    size_t width = bp_network_shown_width(used.network), row_bytes = 0, bytes = 0;
-    unsigned char *shown = NULL;
-    if (!bp_checked_multiply(&row_bytes, width, bp_dtype_size(info->dtype)) ||
-        !bp_checked_multiply(&bytes, row_bytes, count))
-        status = bp_error_set(error, BP_TOO_LARGE, NULL, "too many rows");
-    else if (!(shown = malloc(bytes > 0 ? bytes : 1)))
-        status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for %zu predictions", count);
-    for (size_t first = 0; shown && first < count; first += BP_PREDICTION_CHUNK) {
-        size_t rows = count - first < BP_PREDICTION_CHUNK ? count - first : BP_PREDICTION_CHUNK;
-        bp_preparation_apply(preparation, used.prepared, info->dtype,
-                             raw + first * preparation->raw_width, rows);
-        bp_network_forward(used.network, NULL, used.prepared, rows, false);
-        memcpy(shown + first * row_bytes, bp_network_shown_output(used.network), rows * row_bytes);
-    }
-    give_arena(model, &used);
-    if (status == BP_OK)
-        *out_shown = shown;
-    return status;
-}
-
-void bp_model_samples_done(bp_model_samples *samples)
-{
-    free(samples->mean);
-    free(samples->deviation);
-    free(samples->entropy);
-    *samples = (bp_model_samples){0};
-}
-
-bp_status bp_model_predict_samples(bp_model_samples *out, bp_model *model, const double *raw,
-                                   size_t count, uint64_t sample_count, uint64_t seed,
-                                   bp_error *error)
-{
-    const bp_model_info *info = model->info;
-    const bp_preparation *preparation = &info->preparation;
-    bp_kernels_thread_start();
-    arena used;
-    bp_status status = take_arena(&used, model, error);
-    if (status != BP_OK)
-        return status;
-    const size_t width = bp_network_shown_width(used.network);
-    size_t elements;
-    bp_model_samples samples = {0};
-    if (!bp_checked_multiply(&elements, width, count)) {
-        status = bp_error_set(error, BP_TOO_LARGE, NULL, "too many rows");
-        goto done;
-    }
-    samples.mean = calloc(elements > 0 ? elements : 1, sizeof *samples.mean);
-    samples.deviation = calloc(elements > 0 ? elements : 1, sizeof *samples.deviation);
-    samples.entropy = calloc(count > 0 ? count : 1, sizeof *samples.entropy);
-    if (!samples.mean || !samples.deviation || !samples.entropy) {
-        status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for %zu predictions", count);
-        goto done;
-    }
-    for (size_t first = 0; first < count; first += BP_PREDICTION_CHUNK) {
-        size_t rows = count - first < BP_PREDICTION_CHUNK ? count - first : BP_PREDICTION_CHUNK;
-        bp_preparation_apply(preparation, used.prepared, info->dtype,
-                             raw + first * preparation->raw_width, rows);
-        bp_network_predict_samples(samples.mean + first * width, samples.deviation + first * width,
-                                   samples.entropy + first, used.network, used.prepared, rows,
-                                   sample_count, seed);
-    }
-    *out = samples;
-    samples = (bp_model_samples){0};
-done:
-    bp_model_samples_done(&samples);
-    give_arena(model, &used);
-    return status;
 }

@@ -2,6 +2,7 @@
 #ifndef BP_SERVER_MODEL_MODELS_H
 #define BP_SERVER_MODEL_MODELS_H
 
+#include "core/language/token_windows.h"
 #include "schema/model/model_info.h"
 #include "server/store/store.h"
 
@@ -25,12 +26,21 @@ BP_CHECK_RESULT bp_status bp_models_borrow_checkpoint(bp_model **out, bp_models 
 bp_model *bp_models_borrow_loaded_checkpoint(bp_models *models, int64_t job, uint64_t number);
 void bp_model_release(bp_model *model); /* accepts NULL */
 const bp_model_info *bp_model_info_of(const bp_model *model);
+/* Parameters that each row is multiplied with, at least 1: what a pass costs. Of an embedding a row reads a
+ * few vectors alone. */
+uint64_t bp_model_row_products(const bp_model *model);
 
-/* Prepares and runs rows in planned chunks on a pooled arena. raw (count, raw width); shown (count,
- * output width) of the model's dtype, allocated; the caller frees it. A row's bits do not depend on
- * the rows around it. */
-BP_CHECK_RESULT bp_status bp_model_predict(void **out_shown, bp_model *model, const double *raw,
-                                           size_t count, bp_error *error);
+/* What is predicted: rows of columns, or the windows of sentences, as the model's task wants. Borrowed. */
+typedef struct bp_model_input {
+    size_t row_count;
+    const double *raw;               /* (row_count, raw width); NULL: */
+    const bp_token_windows *windows; /* row_count of them, as wide as the model's */
+} bp_model_input;
+
+/* Prepares and runs rows in planned chunks on a pooled arena. shown (row_count, output width) of the
+ * model's dtype, allocated; the caller frees it. A row's bits do not depend on the rows around it. */
+BP_CHECK_RESULT bp_status bp_model_predict(void **out_shown, bp_model *model,
+                                           const bp_model_input *input, bp_error *error);
 
 /* What sampled networks say of rows; released with bp_model_samples_done. */
 typedef struct bp_model_samples {
@@ -42,7 +52,7 @@ typedef struct bp_model_samples {
  * standard deviation and the entropy of the mean, as bp_network_predict_samples has them. Repeatable
  * from the seed, whatever rows are asked for together. */
 BP_CHECK_RESULT bp_status bp_model_predict_samples(bp_model_samples *out, bp_model *model,
-                                                   const double *raw, size_t count,
+                                                   const bp_model_input *input,
                                                    uint64_t sample_count, uint64_t seed,
                                                    bp_error *error);
 void bp_model_samples_done(bp_model_samples *samples); /* accepts zeroed */

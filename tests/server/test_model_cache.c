@@ -168,7 +168,8 @@ static void what_the_cache_drops_lives_while_it_is_borrowed(void **state)
     assert_ptr_not_equal(first, again);
     const double raw[] = {1};
     void *shown;
-    assert_int_equal(bp_model_predict(&shown, first, raw, 1, NULL), BP_OK);
+    const bp_model_input input = {.row_count = 1, .raw = raw};
+    assert_int_equal(bp_model_predict(&shown, first, &input, NULL), BP_OK);
     assert_true(((const float *)shown)[WIDTH - 1] == 0);
     free(shown);
     bp_model_release(first);

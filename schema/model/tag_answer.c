@@ -11,7 +11,7 @@
 
 bool bp_tagger_has_tags(const bp_model_info *info)
 {
-    return bp_loss_of(info->loss.member)->target_kind == BP_TARGET_CLASS;
+    return !bp_loss_of(info->loss.member)->paired;
 }
 
 /* Outputs of a row: one for each tag, or a score. */

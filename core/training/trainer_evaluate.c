@@ -115,7 +115,7 @@ bp_evaluator_spec bp_training_evaluator(const bp_training_spec *spec, const bp_n
                                         size_t row_count)
 {
     const bp_loss *loss = bp_loss_of(spec->network.loss.member);
-    return (bp_evaluator_spec){.kind = loss->paired ? BP_TARGET_CLASS : loss->target_kind,
+    return (bp_evaluator_spec){.kind = loss->target_kind,
                                .totals_only = loss->paired || spec->kind == BP_EXAMPLES_STREAMS,
                                .dtype = spec->network.dtype,
                                .width = bp_loss_shown_width(loss, size->output_width),

@@ -259,6 +259,66 @@ static void test_text(void **state)
     }
 }
 
+/* The same over windows, of a tagger and of pairs. */
+static void test_windows(void **state)
+{
+    (void)state;
+    enum { WIDTH = 3, TOKENS = 50, WORDS = 9, TAGS = 4 };
+    int32_t ids[TOKENS + 2 * (WIDTH / 2)] = {0}, token[TOKENS], label[TOKENS], decided[TOKENS];
+    uint32_t place[TOKENS];
+    size_t others[TOKENS];
+    support_ids(token, TOKENS, WORDS, 1);
+    support_labels(label, TOKENS, TAGS, 2);
+    bp_token_windows_lay_out(ids, place, token, &(size_t){TOKENS}, 1, WIDTH, 0);
+    const bp_token_windows windows = {
+        .width = WIDTH, .row_count = TOKENS, .ids = ids, .place = place, .label = label};
+    const size_t other_count = bp_token_windows_select(others, &windows, 0, true);
+    for (size_t which = 0; which < 6; which++) {
+        const bool paired = which % 3 > 0;
+        const bp_layer_spec layers[] = {support_embedding(5, true, which % 2),
+                                        support_window(WIDTH), support_dense(6, "tanh"),
+                                        support_dense(paired ? 1 : TAGS, "identity")};
+        bp_training_spec spec = {
+            .network = support_network_spec(layers, 4, WIDTH, 1,
+                                            paired ? "max_margin" : "softmax_cross_entropy"),
+            .kind = BP_EXAMPLES_WINDOWS,
+            .optimizer = support_choice(&bp_optimizer_family, "adam"),
+            .schedule = support_choice(&bp_schedule_family, "constant"),
+            .epochs = 3,
+            .batch_size = 8,
+            .shuffle = which >= 3};
+        spec.network.input_kind = BP_INPUT_TOKENS;
+        spec.network.token_count = WORDS;
+        const bp_examples examples = {
+            .kind = BP_EXAMPLES_WINDOWS,
+            .row_count = TOKENS,
+            .windows = windows,
+            .corruption = {.kind = which % 3 == 1 ? BP_CORRUPT_BY_OTHER : BP_CORRUPT_CENTRE,
+                           .others = others,
+                           .other_count = other_count,
+                           .low = 1,
+                           .high = WORDS}};
+        size_t bytes;
+        bp_network_size size;
+        bp_trainer *trainer = NULL;
+        start_counting();
+        assert_int_equal(bp_trainer_measure(&bytes, &size, &spec, TOKENS, NULL), BP_OK);
+        assert_int_equal(bp_trainer_create(&trainer, &spec, &examples, NULL, NULL), BP_OK);
+        assert_int_equal(byte_count, bytes);
+        start_counting();
+        for (size_t step = 0; !bp_trainer_finished(trainer); step++) {
+            bp_step_report report;
+            bp_evaluation evaluation;
+            assert_int_equal(bp_trainer_step(&report, trainer, step % 2, NULL), BP_OK);
+            assert_int_equal(
+                bp_trainer_evaluate(&evaluation, trainer, &examples, paired ? NULL : decided, NULL),
+                BP_OK);
+        }
+        assert_int_equal(call_count + free_count, 0);
+        bp_trainer_free(trainer);
+    }
+}
+
 static void test_measured_is_allocated(void **state)
 {
     (void)state;
@@ -318,6 +378,7 @@ int main(void)
         cmocka_unit_test(test_prediction),
         cmocka_unit_test(test_recurrent),
         cmocka_unit_test(test_text),
+        cmocka_unit_test(test_windows),
         cmocka_unit_test(test_measured_is_allocated),
         cmocka_unit_test(test_allocations_fail),
     };

@@ -14,6 +14,7 @@ struct bp_conll_parser {
     uint64_t line; /* 1-based: the one in text */
     bp_utf8 utf8;
     bool by_tabs;          /* known with column_count */
+    bool chunk_tags;       /* too: the first token's tag looks like a chunk's */
     size_t column_count;   /* of every token's line; 0: none has come */
     size_t sentence_bytes; /* of the sentence under way */
     size_t length;
@@ -124,6 +125,26 @@ static bp_status take_token(bp_conll_parser *parser, const line_columns *columns
     return status == BP_OK ? BP_OK : bp_error_set(error, status, fault.where, "%s", fault.message);
 }
 
+static bool is_comment(const bp_conll_parser *parser, const char *at, const line_columns *columns,
+                       bool has_tab)
+{
+    const bool tag = columns->count > 1 && bp_is_chunk_tag(columns->last.at, columns->last.length);
+    if (*at != '#')
+        return false;
+    if (parser->column_count == 0)
+        return !has_tab && !tag;
+    if (parser->by_tabs && has_tab)
+        return false;
+    return columns->count != parser->column_count || (parser->chunk_tags && !tag);
+}
+
+/* Between its columns, where it would make two lines of one. */
+static bool has_carriage_return(const line_columns *columns)
+{
+    const char *from = columns->first.at, *end = columns->last.at + columns->last.length;
+    return memchr(from, '\r', (size_t)(end - from));
+}
+
 static bp_status end_line(bp_conll_parser *parser, bp_error *error)
 {
     static const char mark[] = "\xef\xbb\xbf", document[] = "-DOCSTART-";
@@ -138,16 +159,18 @@ static bp_status end_line(bp_conll_parser *parser, bp_error *error)
     if (columns.first.length >= sizeof document - 1 &&
         memcmp(columns.first.at, document, sizeof document - 1) == 0)
         return end_sentence(parser, error);
-    if (*at == '#' &&
-        (known ? columns.count != parser->column_count && !(parser->by_tabs && has_tab)
-               : !has_tab &&
-                     (columns.count < 2 || !bp_is_chunk_tag(columns.last.at, columns.last.length))))
+    if (is_comment(parser, at, &columns, has_tab))
         return BP_OK;
+    if (has_carriage_return(&columns))
+        return fail(parser, error, BP_INVALID,
+                    "a carriage return inside the line: lines end with LF or CRLF");
     if (known ? columns.count != parser->column_count : columns.count < 2)
         return wrong_count(parser, columns.count, error);
     parser->column_count = columns.count;
-    if (!known)
+    if (!known) {
         parser->by_tabs = has_tab;
+        parser->chunk_tags = bp_is_chunk_tag(columns.last.at, columns.last.length);
+    }
     return take_token(parser, &columns, error);
 }
 

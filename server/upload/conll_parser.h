@@ -5,9 +5,10 @@
  *   - An empty line, or one of blanks and tabs, ends a sentence, and so does one that begins with
  *     -DOCSTART-, which is skipped. Lines end with LF or CRLF; a UTF-8 byte order mark is skipped.
  *   - A line that begins with # is a comment where it cannot be a token's: it has another number of
- *     columns, or, before the first token, no tab and at its end nothing like an IOB tag.
- * Refused, with the line: other lines of too few or too many columns, NUL bytes, invalid UTF-8, overlong
- * lines, tokens, tags and sentences, a file without tokens. */
+ *     columns, or no tab and at its end nothing like an IOB tag, though the first token has one or is yet
+ *     to come.
+ * Refused, with the line: other lines of too few or too many columns, carriage returns within lines, NUL
+ * bytes, invalid UTF-8, overlong lines, tokens, tags and sentences, a file without tokens. */
 #ifndef BP_SERVER_UPLOAD_CONLL_PARSER_H
 #define BP_SERVER_UPLOAD_CONLL_PARSER_H
 

@@ -64,7 +64,9 @@ static bool is_conll(line_walk walk)
         const bool has_tab = memchr(line.at, '\t', length);
         const size_t count = count_columns(&line, column_count ? by_tabs : has_tab, &last);
         const bool tag = count > 1 && bp_is_chunk_tag(last.at, (size_t)(last.end - last.at));
-        if (*line.at == '#' && (column_count ? count != column_count : !has_tab && !tag))
+        if (*line.at == '#' &&
+            (column_count ? count != column_count || (chunk_tags && !tag && !by_tabs)
+                          : !has_tab && !tag))
             continue;
         if (count < 2 || (column_count && count != column_count))
             return false;
@@ -160,7 +162,8 @@ bp_dataset_format bp_format_of_array(const char *bytes, size_t count)
 bp_dataset_format bp_format_guess(const char *bytes, size_t count, bool whole)
 {
     const bp_dataset_format array = bp_format_of_array(bytes, count);
-    const line_walk walk = {bytes, bytes + count, whole};
+    const size_t mark = count >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    const line_walk walk = {bytes + mark, bytes + count, whole};
     if (array != BP_FORMAT_AUTO)
         return array;
     if (is_conll(walk))

@@ -1,7 +1,7 @@
 /* What a file is, by its beginning. Files say it themselves only where they are IDX or NPY; tables, texts
  * and tagged sentences differ by habit, and whoever knows better says so with ?format=.
  *
- * In this order:
+ * A UTF-8 byte order mark is passed over. In this order:
  *   NPY   begins with its magic bytes
  *   IDX   begins with two zero bytes
  *   CoNLL every line is empty, a comment or as many columns as the others, at least two, and either the

@@ -189,6 +189,17 @@ static void tokens_between_tabs_may_hold_blanks(void **state)
                 "[[[\"New York\",\"#\"],[\"B-location\",\"O\"]],[[\"1 000\"],[\"O\"]]]");
 }
 
+static void a_hash_begins_comments_and_tokens(void **state)
+{
+    support_data *data = *state;
+    static const char chunks[] = "# id 1\n#a O\n# newdoc\n# B-x\n#b O\n# id 2\n";
+    upload(data, "s", BP_FORMAT_CONLL, chunks, sizeof chunks - 1, 5);
+    assert_rows(data, "s", 0, 10, "[[[\"#a\",\"#\",\"#b\"],[\"O\",\"B-x\",\"O\"]]]");
+    static const char words[] = "a DT\n# NN\n"; /* where tags are others, # may be a token */
+    upload(data, "s", BP_FORMAT_CONLL, words, sizeof words - 1, 5);
+    assert_rows(data, "s", 0, 10, "[[[\"a\",\"#\"],[\"DT\",\"NN\"]]]");
+}
+
 /* ---- what a file is ---- */
 
 static void formats_are_found_from_the_content(void **state)
@@ -217,6 +228,12 @@ static void formats_are_found_from_the_content(void **state)
         {"The\tDT\ndog\tNN\n\nA\tDT\n", BP_DATASET_TAGGED},
         {"-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n", BP_DATASET_TAGGED},
         {"# text = It is\nIt\tO\nis\tO\n", BP_DATASET_TAGGED},
+        {"\xef\xbb\xbf# text = It is\nIt\tO\nis\tO\n", BP_DATASET_TAGGED},
+        {"\xef\xbb\xbf\r\nIt O\nis O\n", BP_DATASET_TAGGED},
+        {"\xef\xbb\xbf"
+         "a,b\n1,2\n",
+         BP_DATASET_TABLE},
+        {"It O\n\n# newdoc\nis O\n", BP_DATASET_TAGGED},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         upload(data, "x", BP_FORMAT_AUTO, cases[i].text, strlen(cases[i].text), 7);
@@ -281,6 +298,8 @@ static void faults_name_the_line(void **state)
         {BP_FORMAT_CONLL, "a\n", 0, "line 1", "one column"},
         {BP_FORMAT_CONLL, "a O\nb c O\n", 0, "line 2", "3 columns, where the first"},
         {BP_FORMAT_CONLL, "a\tO\nb c O\n", 0, "line 2", "one column"},
+        {BP_FORMAT_CONLL, "a O\rb O\r", 0, "line 1", "carriage return"},
+        {BP_FORMAT_CONLL, "a\tO\nb\tO\r\rc\tO\n", 0, "line 2", "carriage return"},
         {BP_FORMAT_CONLL, "a O\n\0", 5, "line 2", "NUL"},
         {BP_FORMAT_CONLL, "a O\n\xc0\x80", 0, "line 2", "UTF-8"},
         {BP_FORMAT_CONLL, "a O\nb \xe2\x82", 0, "line 2", "inside a character"},
@@ -405,6 +424,7 @@ int main(void)
         DATA_TEST(lines_are_found_by_their_index),
         DATA_TEST(sentences_are_counted_and_kept),
         DATA_TEST(tokens_between_tabs_may_hold_blanks),
+        DATA_TEST(a_hash_begins_comments_and_tokens),
         DATA_TEST(formats_are_found_from_the_content),
         DATA_TEST(a_beginning_is_enough),
         DATA_TEST(faults_name_the_line),

@@ -224,6 +224,21 @@ static void read_column(bp_stored *stored, bp_column_info *column, const json_t 
         column->values = bp_stored_numbers(stored, &column->value_count, json, "values");
 }
 
+/* What was counted is what the columns hold: readers size their memory by either. */
+static bool counts_agree(const bp_dataset_info *info)
+{
+    const bp_corpus_info *corpus = &info->corpus;
+    const bp_column_info *columns = info->columns;
+    if (info->kind == BP_DATASET_TEXT)
+        return columns[BP_TEXT_COLUMN].row_count == corpus->byte_count &&
+               info->row_count == corpus->line_count;
+    return columns[BP_TOKENS_COLUMN].row_count == corpus->byte_count &&
+           columns[BP_TAGS_COLUMN].row_count == corpus->word_count &&
+           columns[BP_TAGS_COLUMN].category_count == corpus->tag_count &&
+           columns[BP_SENTENCES_COLUMN].row_count == corpus->sentence_count &&
+           info->row_count == corpus->sentence_count;
+}
+
 /* A corpus has its columns by index, of these types. */
 static void read_corpus(bp_stored *stored, bp_dataset_info *info, const json_t *json)
 {
@@ -245,6 +260,8 @@ static void read_corpus(bp_stored *stored, bp_dataset_info *info, const json_t *
         bp_corpus_info_read_text(stored, &info->corpus, json);
     else
         bp_corpus_info_read_tagged(stored, &info->corpus, json);
+    if (stored->status == BP_OK && !counts_agree(info))
+        bp_stored_corrupt(stored);
 }
 
 bp_status bp_dataset_info_parse(bp_dataset_info **out, const json_t *json, bp_error *error)

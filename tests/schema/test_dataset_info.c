@@ -181,6 +181,32 @@ static void test_damage_is_noticed(void **state)
     support_datasets_close(&datasets);
 }
 
+/* The counts of a corpus by which readers take memory are those of its columns. */
+static void test_counts_that_disagree_are_noticed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *dataset, *key;
+        int more;
+    } cases[] = {{"plays", "bytes", 1},      {"plays", "lines", 1},    {"plays", "rows", 1},
+                 {"tweets", "bytes", -1},    {"tweets", "tokens", -1}, {"tweets", "sentences", -1},
+                 {"tweets", "sentences", 1}, {"tweets", "rows", 1},    {"tweets", "tags", 0}};
+    support_datasets datasets;
+    support_datasets_open(&datasets);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *json = bp_dataset_info_json(support_dataset(&datasets, cases[i].dataset), true);
+        json_t *value = json_object_get(json, cases[i].key);
+        bp_dataset_info *info = NULL;
+        if (cases[i].more)
+            json_integer_set(value, json_integer_value(value) + cases[i].more);
+        else
+            json_array_remove(value, 0);
+        assert_int_equal(bp_dataset_info_parse(&info, json, NULL), BP_CORRUPT);
+        json_decref(json);
+    }
+    support_datasets_close(&datasets);
+}
+
 static void test_corpora_are_shown_by_lines_and_tokens(void **state)
 {
     (void)state;
@@ -212,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_awkward_values),
         cmocka_unit_test(test_public_document_is_short),
         cmocka_unit_test(test_damage_is_noticed),
+        cmocka_unit_test(test_counts_that_disagree_are_noticed),
         cmocka_unit_test(test_corpora_are_shown_by_lines_and_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,11 +237,14 @@ bp_vocabulary *bp_vocabulary_parse(bp_stored *stored, const json_t *json)
     bp_vocabulary *vocabulary = NULL;
     const size_t unit = bp_stored_name(stored, bp_token_unit_names, json, "unit");
     const bool lowercase = bp_stored_bool(stored, json, "lowercase");
-    const bool padded = json_is_integer(json_object_get(json, "padding"));
+    const json_t *unknown = json_object_get(json, "unknown");
+    const json_t *padding = json_object_get(json, "padding");
+    const bool padded = json_is_integer(padding);
     const json_t *tokens = bp_stored_array(stored, json, "tokens");
     const bool words = unit == BP_UNIT_WORD;
     if (json_array_size(tokens) <= (words && padded ? 1 : 0) || (!words && (lowercase || padded)) ||
-        json_is_integer(json_object_get(json, "unknown")) != words)
+        json_is_integer(unknown) != words || json_integer_value(unknown) != 0 ||
+        json_integer_value(padding) != (padded ? 1 : 0))
         bp_stored_corrupt(stored);
     if (words)
         read_words(stored, &vocabulary, tokens, lowercase, padded);

@@ -360,6 +360,10 @@ static void test_damaged_documents_are_refused(void **state)
         "[\"a\", \"a\"]}",
         "{\"unit\": \"word\", \"lowercase\": false, \"unknown\": 0, \"padding\": null, \"tokens\": "
         "[\"a\", 3]}",
+        "{\"unit\": \"word\", \"lowercase\": false, \"unknown\": 1, \"padding\": null, \"tokens\": "
+        "[\"a\", \"b\"]}",
+        "{\"unit\": \"word\", \"lowercase\": false, \"unknown\": 0, \"padding\": 2, \"tokens\": "
+        "[\"a\", \"b\", \"c\"]}",
         "{\"unit\": \"word\", \"lowercase\": false, \"unknown\": null, \"padding\": null, "
         "\"tokens\": "
         "[\"a\"]}",

@@ -1,9 +1,9 @@
 /* How many entities of tagged sentences are found: whole, with their type, neither longer nor shorter.
  *
- * Tags are those of IOB2: B-type begins an entity, I-type goes on with it, O is outside; L or E ends one, S or
- * U is one alone (IOBES, BILOU). An I, L or E that no entity of its type precedes begins one. With true, found
- * and correct entities counted over all sentences, precision = correct / found, recall = correct / true, F1 =
- * 2 correct / (found + true), each 0 where it is 0 / 0.
+ * Tags are those of IOB2: B-type begins an entity, I-type (or M) goes on with it, O is outside; L or E ends
+ * one, S or U is one alone (IOBES, BMES, BILOU). An I, M, L or E that no entity of its type precedes begins
+ * one. With true, found and correct entities counted over all sentences, precision = correct / found, recall
+ * = correct / true, F1 = 2 correct / (found + true), each 0 where it is 0 / 0.
  *
  * Source: Tjong Kim Sang & De Meulder 2003, Introduction to the CoNLL-2003 shared task; the counts are those
  * of its script conlleval. */

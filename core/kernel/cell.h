@@ -1,7 +1,7 @@
 /* The elementwise parts of recurrent cells, fused: what lies between the products of one time step, for
  * rows of streams. Rows are independent of each other, so any split gives the same bits. Arrays are of
  * the kernel table's width, row-major, `units` (H) wide unless said otherwise; arrays of one call do
- * not overlap. Nothing is allocated; any thread.
+ * not overlap, but for what is said to. Nothing is allocated; any thread.
  *
  * Letters as in PyTorch: i input, f forget, g candidate, o output gate, c cell, h output (LSTM); r
  * reset, z update, n candidate (GRU); σ the logistic function, ∘ the elementwise product.
@@ -18,7 +18,7 @@ typedef struct bp_lstm_call {
      * Backward: in, the values; out, dJ/d(what went in). */
     void *gates;
     const void *c_before;
-    void *c;        /* forward: out */
+    void *c;        /* forward: out; may be c_before */
     void *tanh_c;   /* forward: out, NULL where no backward follows; backward: in */
     void *h;        /* forward: out */
     const void *dh; /* backward: dJ/dh */

@@ -46,7 +46,7 @@ bp_status bp_word_splitter_feed(bp_word_splitter *splitter, const char *bytes, s
     bp_status status = BP_OK;
     while (at < end && status == BP_OK) {
         const char *from = at;
-        while (splitter->utf8.pending == 0 && at<end && * at> ' ' && *at < 0x7f)
+        while (splitter->utf8.pending == 0 && at < end && ' ' < *at && *at < 0x7f)
             at++;
         if (at > from) {
             append_plain(splitter, from, (size_t)(at - from));

@@ -1,7 +1,6 @@
 #include "server/upload/spooled_column.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "server/dataset/element_size.h"

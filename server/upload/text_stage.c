@@ -1,6 +1,5 @@
 #include "server/upload/text_stage.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -202,7 +202,7 @@ static bp_status prepare(checking *check, const bp_check_spec *spec, bp_error *e
     if (status != BP_OK)
         return status;
     take_memory(check, &check->arena);
-    bp_segments_cut(&check->segments, check->network);
+    bp_segments_cut(&check->segments, check->network, false);
     return BP_OK;
 }
 

@@ -40,6 +40,9 @@ typedef struct bp_network_spec {
     bool keep_z; /* keep every z, for bp_network_layer to show */
 } bp_network_spec;
 
+/* Writes the JSON Pointer of a layer's field, cut to size: "/network/layers/<index>/<field>". */
+void bp_network_layer_field(char *out, size_t size, size_t index, const char *field);
+
 /* What the first layer stands on. */
 static inline bp_layer_input bp_network_first_input(const bp_network_spec *spec)
 {

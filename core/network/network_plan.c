@@ -25,6 +25,11 @@ void bp_network_label(char *out, size_t size, const char *before, size_t index,
     out[used] = '\0';
 }
 
+void bp_network_layer_field(char *out, size_t size, size_t index, const char *field)
+{
+    bp_network_label(out, size, "/network/layers/", index, "/", field);
+}
+
 /* Records an error at `field` of a layer. */
 static bp_status layer_error(bp_error *error, bp_status status, size_t index, const char *field,
                              const char *message)

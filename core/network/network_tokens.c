@@ -16,13 +16,13 @@ static bp_status check_window(const bp_network_spec *spec, size_t index, bp_erro
     char where[BP_ERROR_WHERE_SIZE];
     const double width = spec->layers[index].layer.value[BP_WINDOW_WIDTH];
     if (spec->sequence.streams > 0) {
-        bp_network_label(where, sizeof where, "/network/layers/", index, "/", "type");
+        bp_network_layer_field(where, sizeof where, index, "type");
         return bp_error_set(error, BP_INVALID, where,
                             "a language model reads one token at a time and has no window");
     }
     if (!(width >= 1) || (size_t)width % 2 == 0 || width == (double)spec->input_width)
         return BP_OK; /* or an error of its plan */
-    bp_network_label(where, sizeof where, "/network/layers/", index, "/", "width");
+    bp_network_layer_field(where, sizeof where, index, "width");
     return bp_error_set(error, BP_SHAPE, where, "the rows of the data are windows of %zu tokens",
                         spec->input_width);
 }
@@ -38,7 +38,7 @@ static bp_status check_begin(const bp_network_spec *spec, bp_error *error)
         if (!type || !type->is_token_layer)
             continue;
         char where[BP_ERROR_WHERE_SIZE];
-        bp_network_label(where, sizeof where, "/network/layers/", index, "/", "type");
+        bp_network_layer_field(where, sizeof where, index, "type");
         if (seen[type->member.index]++ > 0)
             return bp_error_set(error, BP_INVALID, where, "there is one %s already",
                                 type->member.name);
@@ -75,7 +75,7 @@ bp_status bp_network_check_tokens(const bp_network_spec *spec, bp_error *error)
         if (!type || !type->is_token_layer)
             continue;
         char where[BP_ERROR_WHERE_SIZE];
-        bp_network_label(where, sizeof where, "/network/layers/", index, "/", "type");
+        bp_network_layer_field(where, sizeof where, index, "type");
         return bp_error_set(error, BP_INVALID, where, "%s needs tokens: a text or tagged data set",
                             type->member.name);
     }

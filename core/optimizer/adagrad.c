@@ -53,6 +53,7 @@ const bp_optimizer BP_VARIANT(bp_optimizer_adagrad) = {
                .parameters = parameters},
     .slot_count = 1,
     .slot_names = {"squares"},
+    .rests_at_zero = true,
     .prepare = prepare,
     .update = update,
 };

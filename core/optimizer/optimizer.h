@@ -26,6 +26,8 @@ typedef struct bp_optimizer {
     bp_member member; /* "learning_rate" is hyperparameter 0 of every member */
     size_t slot_count;
     const char *slot_names[BP_SLOT_LIMIT]; /* "velocity" */
+    /* An element whose gradient is 0 stays as it is, bit for bit, and so do its slots. */
+    bool rests_at_zero;
     /* Computes in double, once for each context of a step, what its elements share (such as a bias
      * correction). value: hyperparameters in member order. */
     void (*prepare)(double *scalar, const double *value, const bp_update_context *context);

@@ -41,6 +41,7 @@ const bp_optimizer BP_VARIANT(bp_optimizer_sgd) = {
                .index = BP_OPTIMIZER_sgd,
                .parameter_count = PARAMETER_COUNT,
                .parameters = parameters},
+    .rests_at_zero = true,
     .prepare = prepare,
     .update = update,
 };

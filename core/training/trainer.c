@@ -12,7 +12,6 @@
 
 #include "core/base/checked.h"
 #include "core/schedule/schedule.h"
-#include "core/training/penalty.h"
 #include "core/training/trainer_plan.h"
 
 static bp_status check_kind(const bp_training_spec *spec, const bp_loss *loss, bp_error *error)
@@ -50,9 +49,9 @@ static bp_status check_spec(const bp_training_spec *spec, size_t row_count, bp_e
     if (!(spec->clip_norm >= 0))
         return bp_error_set(error, BP_INVALID, "/training/clip_norm", "must be above 0");
     const bp_status status = check_kind(spec, bp_loss_of(spec->network.loss.member), error);
-    return status == BP_OK
-               ? bp_regularizers_check(spec->regularizers, spec->regularizer_count, error)
-               : status;
+    return status == BP_OK ? bp_update_check(&spec->network, &spec->optimizer, spec->regularizers,
+                                             spec->regularizer_count, error)
+                           : status;
 }
 
 /* Takes the buffers from the arena, measuring or real. room, update.count and state_bytes are set. */

@@ -1,7 +1,9 @@
 #include "core/training/update.h"
 
 #include <math.h>
+#include <string.h>
 
+#include "core/layer/token_layers.h"
 #include "core/training/penalty.h"
 
 /* How far an update goes is summed in runs of this size. */
@@ -26,6 +28,44 @@ static void *at(void *array, const bp_update *update, size_t element)
     return (unsigned char *)array + element * update->kernels->real_size;
 }
 
+static bool is_sparse(const bp_layer_spec *layer)
+{
+    return layer->layer.member && layer->layer.member->index == BP_LAYER_embedding &&
+           layer->layer.value[BP_EMBEDDING_SPARSE] != 0;
+}
+
+static double decay_of(const bp_choice *optimizer)
+{
+    for (size_t i = 0; i < optimizer->member->parameter_count; i++)
+        if (strcmp(optimizer->member->parameters[i].name, "weight_decay") == 0)
+            return optimizer->value[i];
+    return 0;
+}
+
+bp_status bp_update_check(const bp_network_spec *network, const bp_choice *optimizer,
+                          const bp_choice *regularizers, size_t regularizer_count, bp_error *error)
+{
+    const bp_status status = bp_regularizers_check(regularizers, regularizer_count, error);
+    if (status != BP_OK)
+        return status;
+    for (size_t index = 0; index < network->layer_count; index++) {
+        if (!is_sparse(&network->layers[index]))
+            continue;
+        char where[BP_ERROR_WHERE_SIZE];
+        bp_network_layer_field(where, sizeof where, index, "sparse");
+        if (regularizer_count > 0)
+            return bp_error_set(error, BP_INVALID, where,
+                                "a sparse embedding updates what a step has read alone, and %s is "
+                                "about all of it: leave one of them out",
+                                regularizers[0].member->name);
+        if (decay_of(optimizer) != 0)
+            return bp_error_set(error, BP_INVALID, where,
+                                "a sparse embedding updates what a step has read alone, and "
+                                "weight_decay is about all of it: leave one of them out");
+    }
+    return BP_OK;
+}
+
 void bp_update_plan(bp_update *update, bp_arena *arena, const bp_network_size *size)
 {
     for (size_t slot = 0; slot < update->optimizer->slot_count; slot++)
@@ -41,10 +81,45 @@ void bp_update_bind(bp_update *update, bp_network *network)
     update->network = network;
     update->theta = bp_network_parameters(network);
     update->gradient = bp_network_gradients(network);
-    bp_segments_cut(&update->segments, network);
+    bp_segments_cut(&update->segments, network,
+                    update->optimizer->rests_at_zero && update->regularizer_count == 0);
 }
 
 /* ---- the gradient ---- */
+
+/* Squares of a block's spans, in order. */
+static double squares_of(const bp_update *update, const bp_block *block)
+{
+    const size_t spans = bp_block_span_count(&update->segments, block);
+    double squares = 0;
+    for (size_t i = 0; i < spans; i++) {
+        const bp_span span = bp_block_span(&update->segments, block, i);
+        squares +=
+            update->kernels->sum_squares(at(update->gradient, update, span.offset), span.count);
+    }
+    return squares;
+}
+
+static bool is_finite(const bp_update *update, const bp_block *block)
+{
+    const size_t spans = bp_block_span_count(&update->segments, block);
+    bool finite = true;
+    for (size_t i = 0; i < spans; i++) {
+        const bp_span span = bp_block_span(&update->segments, block, i);
+        finite &=
+            update->kernels->all_finite(at(update->gradient, update, span.offset), span.count) != 0;
+    }
+    return finite;
+}
+
+static void scale_gradient(const bp_update *update, const bp_block *block, double factor)
+{
+    const size_t spans = bp_block_span_count(&update->segments, block);
+    for (size_t i = 0; i < spans; i++) {
+        const bp_span span = bp_block_span(&update->segments, block, i);
+        update->kernels->scale(at(update->gradient, update, span.offset), factor, span.count);
+    }
+}
 
 /* Squares of blocks first to last of one segment, which lie one behind the other; all but the segment's last
  * are of one size. */
@@ -73,15 +148,18 @@ static void gradient_blocks(void *argument, size_t index)
                                 update->theta);
     for (size_t i = first, last; job->squares && i < end; i = last + 1) {
         last = i;
+        if (update->segments.segment[block[i].segment].touched) {
+            job->squares[i] = squares_of(update, &block[i]);
+            continue;
+        }
         while (last + 1 < end && block[last + 1].segment == block[i].segment)
             last++;
         sum_blocks(job, i, last);
     }
     /* A finite sum of squares says that all are; one that is not may have overflown. */
     for (size_t i = first; i < end; i++)
-        job->finite[i] = (job->squares && isfinite(job->squares[i])) ||
-                         update->kernels->all_finite(at(update->gradient, update, block[i].offset),
-                                                     block[i].count);
+        job->finite[i] =
+            (job->squares && isfinite(job->squares[i])) || is_finite(update, &block[i]);
 }
 
 static void shrink_block(void *argument, size_t index)
@@ -89,9 +167,8 @@ static void shrink_block(void *argument, size_t index)
     const update_job *job = argument;
     bp_update *update = job->update;
     const bp_block *block = &update->segments.block[index];
-    void *gradient = at(update->gradient, update, block->offset);
-    update->kernels->scale(gradient, job->factor, block->count);
-    job->squares[index] = update->kernels->sum_squares(gradient, block->count);
+    scale_gradient(update, block, job->factor);
+    job->squares[index] = squares_of(update, block);
 }
 
 static double total(const double *partial, size_t count)
@@ -115,6 +192,7 @@ static double shrink(update_job *job, const bp_parallel *parallel)
 bp_gradient_facts bp_update_gradient(bp_update *update, const bp_parallel *parallel, bool measure)
 {
     bp_segments *segments = &update->segments;
+    bp_segments_cut_touched(segments);
     const size_t blocks = segments->block_count;
     const bool wants_norm = measure || update->clip_norm > 0;
     bp_gradient_facts facts = {.penalty = NAN, .norm = NAN, .factor = 1, .finite = true};
@@ -149,32 +227,31 @@ bp_gradient_facts bp_update_gradient(bp_update *update, const bp_parallel *paral
 
 /* ---- the update ---- */
 
-/* Updates count elements from `offset`; measured: as bp_optimizer.update has it. */
-static void update_elements(double *measured, const bp_update *update, const bp_segment *segment,
-                            size_t offset, size_t count)
+/* Updates a span; measured: as bp_optimizer.update has it. */
+static void update_span(double *measured, const bp_update *update, const bp_segment *segment,
+                        bp_span span)
 {
+    const size_t offset = span.offset;
     void *slot[BP_SLOT_LIMIT] = {NULL}, *theta = at(update->theta, update, offset);
     const void *gradient = at(update->gradient, update, offset);
     for (size_t i = 0; i < update->optimizer->slot_count; i++)
         slot[i] = at(update->slot[i], update, offset);
-    update->optimizer->update(measured, theta, gradient, slot, count, segment->scalar);
+    update->optimizer->update(measured, theta, gradient, slot, span.count, segment->scalar);
 }
 
-static void update_measured(const bp_update *update, size_t index)
+/* Adds how far a span goes to Σ θ² and Σ Δθ². */
+static void update_measured(double sums[2], const bp_update *update, const bp_segment *segment,
+                            bp_span span)
 {
-    const bp_block *block = &update->segments.block[index];
     const size_t run = RUN_BYTES / update->kernels->real_size;
-    double length = 0, moved = 0;
-    for (size_t first = 0; first < block->count; first += run) {
-        const size_t left = block->count - first;
+    for (size_t first = 0; first < span.count; first += run) {
+        const size_t left = span.count - first;
         double squares[2];
-        update_elements(squares, update, &update->segments.segment[block->segment],
-                        block->offset + first, left < run ? left : run);
-        length += squares[0];
-        moved += squares[1];
+        update_span(squares, update, segment,
+                    (bp_span){span.offset + first, left < run ? left : run});
+        sums[0] += squares[0];
+        sums[1] += squares[1];
     }
-    update->length[index] = length;
-    update->moved[index] = moved;
 }
 
 static void apply_block(void *argument, size_t index)
@@ -183,13 +260,21 @@ static void apply_block(void *argument, size_t index)
     const bp_update *update = job->update;
     const bp_block *block = &update->segments.block[index];
     const bp_segment *segment = &update->segments.segment[block->segment];
+    const size_t spans = bp_block_span_count(&update->segments, block);
+    double sums[2] = {0, 0};
     if (job->factor != 1)
-        update->kernels->scale(at(update->gradient, update, block->offset), job->factor,
-                               block->count);
-    if (job->measure && segment->is_weight)
-        update_measured(update, index);
-    else
-        update_elements(NULL, update, segment, block->offset, block->count);
+        scale_gradient(update, block, job->factor);
+    for (size_t i = 0; i < spans; i++) {
+        const bp_span span = bp_block_span(&update->segments, block, i);
+        if (job->measure && segment->is_weight)
+            update_measured(sums, update, segment, span);
+        else
+            update_span(NULL, update, segment, span);
+    }
+    if (job->measure && segment->is_weight) {
+        update->length[index] = sums[0];
+        update->moved[index] = sums[1];
+    }
 }
 
 typedef struct project_job {

@@ -1,5 +1,9 @@
 /* The last part of a step, in its order: penalties' gradients, clipping, the optimiser with what it
- * does of decay, projections; over the whole parameter block in fixed blocks of elements. */
+ * does of decay, projections; over the whole parameter block in fixed blocks of elements.
+ *
+ * Of an embedding it goes through those vectors alone that the step has read, where it is sparse, and where
+ * nobody could tell the difference: under an optimiser that leaves elements without a gradient as they are,
+ * and without regularisers. The cost of a step does not grow with the vocabulary then. */
 #ifndef BP_CORE_TRAINING_UPDATE_H
 #define BP_CORE_TRAINING_UPDATE_H
 
@@ -31,14 +35,20 @@ typedef struct bp_gradient_facts {
     bool finite;   /* every element is */
 } bp_gradient_facts;
 
+/* Checks the choices of a training: the regularisers as such, and that a sparse embedding has neither them nor
+ * decay, which concern vectors that the step has not read. BP_INVALID; `where` is below the job. */
+BP_CHECK_RESULT bp_status bp_update_check(const bp_network_spec *network,
+                                          const bp_choice *optimizer, const bp_choice *regularizers,
+                                          size_t regularizer_count, bp_error *error);
+
 /* Takes slots (zeroed) and the cut into blocks for a network of this size from the arena. kernels,
  * optimizer and count are set by the caller before. */
 void bp_update_plan(bp_update *update, bp_arena *arena, const bp_network_size *size);
 
-/* Ties a planned update to its network. */
+/* Ties a planned update to its network. choice and regularizer_count are set. */
 void bp_update_bind(bp_update *update, bp_network *network);
 
-/* Adds the penalties' gradients to the data's and looks at the sum. Allocates nothing. */
+/* Adds the penalties' gradients to the data's, of the last backward, and looks at the sum. Allocates nothing. */
 bp_gradient_facts bp_update_gradient(bp_update *update, const bp_parallel *parallel, bool measure);
 
 /* θ ← update(θ, g) at the scheduled learning rate, then projections. t counts finished updates. The
@@ -47,7 +57,8 @@ void bp_update_apply(bp_update *update, const bp_parallel *parallel, double lear
                      uint64_t t, const bp_gradient_facts *facts, bool measure);
 
 /* ‖Δθ‖/‖θ‖ over the weight tensors of a layer in the last measured update: Δθ is what the optimiser
- * did, decay included, projections not; θ is before it. NaN without weights or where they are 0. */
+ * did, decay included, projections not; θ is before it. Of an embedding whose read vectors alone are updated,
+ * over these. NaN without weights or where they are 0. */
 double bp_update_ratio(const bp_update *update, size_t layer);
 
 #endif

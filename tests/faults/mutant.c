@@ -6,6 +6,7 @@
  *   files-unsynced        nor are files and folders
  *   forget-slots          a run that is resumed has the optimiser of a new one
  *   forget-watch          its plateau schedule and early stopping begin anew
+ *   forget-carried        its recurrent layers begin with nothing
  *   forget-best           its best weights are those of the checkpoint
  *   step-back             it repeats the last step */
 #include <stdlib.h>
@@ -92,7 +93,7 @@ static void forget_tensors(const bp_trainer *trainer, const bp_trainer_state *st
     for (size_t i = 0; i < count; i++) {
         const bp_state_tensor at = bp_state_tensor_at(trainer, snapshot, i);
         const size_t bytes = at.tensor.element_count * bp_dtype_size(at.tensor.dtype);
-        if (at.role == role && role == BP_STATE_SLOT)
+        if (at.role == role && role != BP_STATE_BEST)
             memset(at.tensor.data, 0, bytes);
         else if (at.role == role)
             memcpy(at.tensor.data, bp_state_tensor_at(trainer, snapshot, weights++).tensor.data,
@@ -115,6 +116,8 @@ bp_status __wrap_bp_trainer_restore(bp_trainer *trainer, const bp_trainer_state 
     memcpy(copy, snapshot, bytes);
     if (is_mutation("forget-slots"))
         forget_tensors(trainer, state, copy, BP_STATE_SLOT);
+    if (is_mutation("forget-carried"))
+        forget_tensors(trainer, state, copy, BP_STATE_CARRIED);
     if (is_mutation("forget-best"))
         forget_tensors(trainer, state, copy, BP_STATE_BEST);
     if (is_mutation("forget-watch"))

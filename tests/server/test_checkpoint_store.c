@@ -22,13 +22,19 @@ static void run_sql(sqlite3 *database, const char *sql)
         fail_msg("%s", message);
 }
 
-static int open_database(void **state)
+static sqlite3 *open_with(size_t migrations)
 {
     sqlite3 *database = NULL;
     assert_int_equal(sqlite3_open(":memory:", &database), SQLITE_OK);
-    for (size_t i = 0; i < bp_migration_count; i++)
+    for (size_t i = 0; i < migrations; i++)
         run_sql(database, bp_migrations[i].sql);
     run_sql(database, "PRAGMA foreign_keys = ON");
+    return database;
+}
+
+static int open_database(void **state)
+{
+    sqlite3 *database = open_with(bp_migration_count);
     run_sql(database, "INSERT INTO jobs (id, name, state, specification, memory_bytes, created, "
                       "stalled_restarts) VALUES (1, 'a', 'running', '{}', 0, 0, 4), "
                       "(2, 'b', 'queued', '{}', 0, 0, 0)");
@@ -266,6 +272,57 @@ static void test_reading_a_tensor(void **state)
     free(found);
 }
 
+/* Checkpoints that were there before one kept what recurrent layers carry are there after it, pieces and all; and
+ * other parts than those of a state are still refused. */
+static void test_roles_are_migrated(void **state)
+{
+    (void)state;
+    enum { BEFORE = 4 };
+    sqlite3 *database = open_with(BEFORE);
+    run_sql(database, "INSERT INTO jobs (id, name, state, specification, memory_bytes, created) "
+                      "VALUES (1, 'a', 'running', '{}', 0, 0)");
+    bp_checkpoint_row row = row_with(NAN);
+    unsigned char *data = calloc(2, MIB);
+    assert_non_null(data);
+    assert_int_equal(bp_checkpoint_store_begin(&row, database, NULL), BP_OK);
+    const int64_t slot = write_tensor(database, row.id, 0, 2, data);
+    const int64_t weights = write_tensor(database, row.id, 1, 1, data);
+    run_sql(database, "UPDATE checkpoint_tensors SET role = 'weights' WHERE ordinal = 1");
+    for (size_t i = BEFORE; i < bp_migration_count; i++) {
+        run_sql(database, "BEGIN IMMEDIATE");
+        run_sql(database, bp_migrations[i].sql);
+        run_sql(database, "COMMIT");
+    }
+    char sql[160];
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM checkpoint_tensors WHERE (id, role) IN (VALUES (%lld, 'slot'), "
+             "(%lld, 'weights'))",
+             (long long)slot, (long long)weights);
+    assert_int_equal(number_of(database, sql), 2);
+    assert_int_equal(number_of(database, "SELECT count(*) FROM checkpoint_tensors"), 2);
+    assert_int_equal(number_of(database, "SELECT count(*) FROM checkpoint_pieces"), 3);
+    char sha256[BP_SHA256_TEXT_SIZE];
+    bp_sha256_text(sha256, data, 2 * MIB);
+    bp_tensor tensor = {.name = "layers.0.weight", .element_count = 2 * MIB / 4, .data = data};
+    assert_int_equal(bp_checkpoint_read_tensor(database, slot, &tensor, sha256, NULL), BP_OK);
+
+    const bp_state_tensor carried = {.role = BP_STATE_CARRIED,
+                                     .tensor = {.name = "layers.1.h", .rank = 2, .shape = {3, 5}}};
+    int64_t id = 0;
+    assert_int_equal(bp_checkpoint_store_tensor(&id, database, row.id, 2, &carried, sha256, NULL),
+                     BP_OK);
+    assert_int_equal(number_of(database, "SELECT count(*) FROM checkpoint_tensors WHERE "
+                                         "role = 'state' AND name = 'layers.1.h'"),
+                     1);
+    assert_int_not_equal(
+        sqlite3_exec(database, "UPDATE checkpoint_tensors SET role = 'other'", NULL, NULL, NULL),
+        SQLITE_OK);
+    run_sql(database, "DELETE FROM checkpoints");
+    assert_int_equal(number_of(database, "SELECT count(*) FROM checkpoint_pieces"), 0);
+    free(data);
+    sqlite3_close_v2(database);
+}
+
 int main(void)
 {
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, open_database, close_database)
@@ -276,6 +333,7 @@ int main(void)
         STORE_TEST(test_completing),
         STORE_TEST(test_sweeping_in_pieces),
         STORE_TEST(test_reading_a_tensor),
+        cmocka_unit_test(test_roles_are_migrated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

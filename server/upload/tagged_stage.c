@@ -1,5 +1,5 @@
 /* Tags are numbered as they come, and sorted when all are known: the tags' column is renumbered on its
- * way from the temporary file to the column file. */
+ * way from the temporary file to the column file, a slice at a time like all conversion. */
 #include "server/upload/tagged_stage.h"
 
 #include <stdlib.h>
@@ -8,7 +8,8 @@
 #include "server/dataset/distinct_words.h"
 #include "server/upload/spooled_column.h"
 
-enum { RENUMBERED_BLOCK = 16 * 1024 };
+/* Renumbered in a turn. */
+enum { TURN_TAGS = 64 * 1024 };
 
 struct bp_tagged_stage {
     const char *directory;
@@ -16,7 +17,8 @@ struct bp_tagged_stage {
     bp_spool_file *tokens, *tags, *sentences;
     bp_spool_file *sorted_tags; /* tags, by place in the sorted list */
     bp_word_table *tag_numbers;
-    uint32_t *places; /* (tag_count) of numbers in the sorted list */
+    uint32_t *places;          /* (tag_count) of numbers in the sorted list */
+    uint64_t renumbered_bytes; /* of tags, in sorted_tags by now */
     bp_distinct_words words;
     uint64_t sentence_token, sentence_byte; /* where the sentence under way began */
     bp_spooled_column column;               /* under conversion */
@@ -137,22 +139,21 @@ static bp_status sort_tags(bp_tagged_stage *stage, bp_error *error)
     return ok ? BP_OK : no_memory(error);
 }
 
-static bp_status renumber(bp_tagged_stage *stage, bp_error *error)
+/* The next tags, as many as a turn takes. */
+static bp_status renumber_some(bp_tagged_stage *stage, bp_error *error)
 {
-    uint32_t *block = malloc(RENUMBERED_BLOCK * sizeof *block);
-    const uint64_t size = bp_spool_file_size(stage->tags);
-    bp_status status = block ? BP_OK : no_memory(error);
-    for (uint64_t offset = 0; offset < size && status == BP_OK;) {
-        const uint64_t left = (size - offset) / sizeof *block;
-        const size_t count = left < RENUMBERED_BLOCK ? (size_t)left : (size_t)RENUMBERED_BLOCK;
-        status = bp_spool_file_read(stage->tags, block, offset, count * sizeof *block, error);
-        for (size_t i = 0; i < count && status == BP_OK; i++)
-            block[i] = stage->places[block[i]];
-        if (status == BP_OK)
-            status = bp_spool_file_add(stage->sorted_tags, block, count * sizeof *block, error);
-        offset += count * sizeof *block;
-    }
-    free(block);
+    uint32_t *tags = malloc(TURN_TAGS * sizeof *tags);
+    const uint64_t left = bp_spool_file_size(stage->tags) - stage->renumbered_bytes;
+    const size_t most = TURN_TAGS * sizeof *tags, bytes = left < most ? (size_t)left : most;
+    bp_status status = tags ? BP_OK : no_memory(error);
+    if (status == BP_OK)
+        status = bp_spool_file_read(stage->tags, tags, stage->renumbered_bytes, bytes, error);
+    for (size_t i = 0; i < bytes / sizeof *tags && status == BP_OK; i++)
+        tags[i] = stage->places[tags[i]];
+    if (status == BP_OK)
+        status = bp_spool_file_add(stage->sorted_tags, tags, bytes, error);
+    stage->renumbered_bytes += bytes;
+    free(tags);
     return status;
 }
 
@@ -160,8 +161,7 @@ bp_status bp_tagged_stage_finish(bp_tagged_stage *stage, bp_error *error)
 {
     stage->corpus.byte_count = bp_spool_file_size(stage->tokens);
     bp_distinct_words_end(&stage->words, &stage->corpus);
-    bp_status status = sort_tags(stage, error);
-    return status == BP_OK ? renumber(stage, error) : status;
+    return sort_tags(stage, error);
 }
 
 /* The tags' names, as the categories of their column. */
@@ -204,6 +204,10 @@ static bp_status begin_column(bp_tagged_stage *stage, size_t column, bp_error *e
 bp_status bp_tagged_stage_convert(bp_tagged_stage *stage, size_t column, bool *out_done,
                                   bp_column_draft *out, bp_error *error)
 {
+    if (column == BP_TAGS_COLUMN && stage->renumbered_bytes < bp_spool_file_size(stage->tags)) {
+        *out_done = false;
+        return renumber_some(stage, error);
+    }
     bp_status status = stage->column.spool ? BP_OK : begin_column(stage, column, error);
     return status == BP_OK ? bp_spooled_column_turn(&stage->column, out_done, out, error) : status;
 }

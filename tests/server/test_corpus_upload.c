@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "server/dataset/column_file.h"
+#include "server/upload/upload_pipeline.h"
 #include "tests/server/support_upload.h"
 
 static int open_data(void **state)
@@ -198,6 +199,33 @@ static void a_hash_begins_comments_and_tokens(void **state)
     static const char words[] = "a DT\n# NN\n"; /* where tags are others, # may be a token */
     upload(data, "s", BP_FORMAT_CONLL, words, sizeof words - 1, 5);
     assert_rows(data, "s", 0, 10, "[[[\"a\",\"#\"],[\"DT\",\"NN\"]]]");
+}
+
+/* The ingest thread is handed back between slices, also while tags are renumbered. */
+static void conversion_takes_turns(void **state)
+{
+    support_data *data = *state;
+    enum { TOKENS = 100000 };
+    static const bp_dataset_limits limits = {.decoded_bytes = TOKENS * 4, .columns = 10};
+    char *text = malloc(TOKENS * 4);
+    for (size_t i = 0; i < TOKENS; i++)
+        memcpy(text + 4 * i, i % 3 ? "a O\n" : "b B\n", 4);
+    bp_upload_pipeline *pipeline;
+    bp_error error = {0};
+    bool more = true;
+    size_t turns = 0, count;
+    assert_int_equal(bp_upload_pipeline_create(&pipeline, data->directory, NULL, BP_FORMAT_CONLL,
+                                               &limits, &error),
+                     BP_OK);
+    assert_int_equal(bp_upload_pipeline_feed(pipeline, text, TOKENS * 4, &error), BP_OK);
+    assert_int_equal(bp_upload_pipeline_end(pipeline, &error), BP_OK);
+    for (; more; turns++)
+        assert_int_equal(bp_upload_pipeline_convert(pipeline, &more, &error), BP_OK);
+    (void)bp_upload_pipeline_columns(pipeline, &count);
+    assert_int_equal(count, 3);
+    assert_int_equal(turns, count + 2); /* 64 K tags at a time */
+    bp_upload_pipeline_free(pipeline);
+    free(text);
 }
 
 /* ---- what a file is ---- */
@@ -425,6 +453,7 @@ int main(void)
         DATA_TEST(sentences_are_counted_and_kept),
         DATA_TEST(tokens_between_tabs_may_hold_blanks),
         DATA_TEST(a_hash_begins_comments_and_tokens),
+        DATA_TEST(conversion_takes_turns),
         DATA_TEST(formats_are_found_from_the_content),
         DATA_TEST(a_beginning_is_enough),
         DATA_TEST(faults_name_the_line),

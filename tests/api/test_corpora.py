@@ -119,12 +119,13 @@ def test_kinds_are_found_from_the_content(client, body, kind):
     ("text", b"", 422, "empty"), ("text", b"a\n\x00", 422, "line 2"), ("text", b"a\nb\n\xff", 422, "line 3"),
     ("conll", b"a O\nb\n", 422, "line 2"), ("conll", b"a O\nb c O\n", 422, "3 columns"),
     ("conll", b"a" * 100000, 413, "64 KiB"), ("conll", b"\n\n", 422, "no tokens"),
+    ("conll", b"a O\rb O\r", 422, "carriage return"),
     ("conll", b"a" * 5000 + b" O\n", 413, "4096 bytes"), ("tokens", b"a O\n", 400, "conll")])
 def test_faults(client, format_, body, status, message):
-    problem = client.problem("PUT", "datasets/bad", (400, 413, 422), data=body, query={"format": format_})
+    problem = client.problem("PUT", "datasets/bad", status, data=body, query={"format": format_})
     told = problem["detail"] + "".join(error["pointer"] + error["detail"]
                                        for error in problem.get("errors", []))
-    assert message in told and problem["status"] in (status, 400)
+    assert message in told
     client.problem("GET", "datasets/bad", 404)
 
 
@@ -136,7 +137,7 @@ def test_corpora_are_no_tables(client):
     problem = client.problem("POST", "jobs", 422, json=specification)
     assert {error["pointer"] for error in problem["errors"]} == {"/data/target", "/task"}
     specification = {"data": {"dataset": "s", "validation": {"dataset": "s"}}}
-    problem = client.problem("POST", "jobs", (400, 422), json=specification)
+    problem = client.problem("POST", "jobs", 422, json=specification)
     assert [error["pointer"] for error in problem["errors"]] == ["/data/dataset"]
 
 

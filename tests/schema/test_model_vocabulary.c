@@ -8,6 +8,7 @@
 
 #include "core/activation/activation.h"
 #include "core/initializer/initializer.h"
+#include "core/layer/token_layers.h"
 #include "core/loss/loss.h"
 #include "schema/json/json_text.h"
 #include "schema/model/model_info.h"
@@ -38,6 +39,23 @@ static bp_layer_spec dense(size_t units)
     return layer;
 }
 
+/* A window, where one is wanted, and an embedding, as every network over tokens begins. Returns how many. */
+static size_t put_token_layers(bp_layer_spec *layers, size_t window_width)
+{
+    size_t count = 0;
+    if (window_width > 1) {
+        layers[count] =
+            (bp_layer_spec){.layer = bp_choice_default(bp_layer_family.members[BP_LAYER_window])};
+        layers[count++].layer.value[BP_WINDOW_WIDTH] = (double)window_width;
+    }
+    layers[count] =
+        (bp_layer_spec){.layer = bp_choice_default(bp_layer_family.members[BP_LAYER_embedding]),
+                        .initializer = bp_choice_default(
+                            bp_initializer_family.members[BP_INITIALIZER_xavier_uniform])};
+    layers[count++].layer.value[BP_EMBEDDING_DIMENSION] = 3;
+    return count;
+}
+
 /* What a job would hand over. */
 static bp_model_info *make_model(bp_task_kind task, const bp_vocabulary_rule *rule,
                                  const char *text)
@@ -46,7 +64,9 @@ static bp_model_info *make_model(bp_task_kind task, const bp_vocabulary_rule *ru
     char *tags[] = {place, outside};
     bp_vocabulary *vocabulary = make_vocabulary(rule, text);
     const bool tagging = task == BP_TASK_TAGGING;
-    bp_layer_spec layer = dense(tagging ? 2 : bp_vocabulary_count(vocabulary));
+    bp_layer_spec layers[3];
+    size_t layer_count = put_token_layers(layers, tagging ? 5 : 1);
+    layers[layer_count++] = dense(tagging ? 2 : bp_vocabulary_count(vocabulary));
     bp_job_spec spec = {
         .name = name,
         .task = task,
@@ -54,8 +74,8 @@ static bp_model_info *make_model(bp_task_kind task, const bp_vocabulary_rule *ru
         .classes = {.type = BP_COLUMN_CATEGORICAL, .count = tagging ? 2 : 0, .texts = tags},
         .target_width = tagging ? 2 : bp_vocabulary_count(vocabulary),
         .corpus = {.rule = *rule, .vocabulary = vocabulary, .window_width = tagging ? 5 : 1},
-        .layer_count = 1,
-        .layers = &layer,
+        .layer_count = layer_count,
+        .layers = layers,
         .training.network.loss =
             bp_choice_default(bp_loss_family.members[BP_LOSS_softmax_cross_entropy])};
     memset(spec.dataset_sha256, 'a', 64);

@@ -23,7 +23,10 @@ static void ask_for_everything(support_text *f, size_t cell)
     dropout->value[BP_DROPOUT_VARIATIONAL] = variational;
     dropout->value[BP_DROPOUT_KEEP_RECURRENT] = variational ? 0.9 : 0;
     f->spec.clip_norm = 0.5;
-    f->spec.regularizer_count = 1;
+    const bool sparse =
+        cell >= 2; /* slots are then updated where a step reads, and penalties refused */
+    f->layers[0].layer.value[BP_EMBEDDING_SPARSE] = sparse;
+    f->spec.regularizer_count = !sparse;
     f->spec.regularizers[0] = support_choice_of(&bp_regularizer_family, "l2", 1e-4);
     f->spec.schedule = support_choice(&bp_schedule_family, "plateau");
     f->spec.schedule.value[BP_PLATEAU_PATIENCE] = 1;
@@ -125,7 +128,7 @@ enum { SMALL_TOKENS = 4 * 17 + 2, EPOCHS = 4, STEPS = 4 * EPOCHS /* of 5, 5, 5 a
 static support_text *small_text(size_t cell, bp_dtype dtype, const char *optimizer)
 {
     support_text *f = support_text_of((support_text_sizes){
-        .tokens = SMALL_TOKENS, .vocabulary = 7, .dimension = 3, .units = 5, .cell = cell});
+        .tokens = SMALL_TOKENS, .vocabulary = 17, .dimension = 3, .units = 5, .cell = cell});
     ask_for_everything(f, cell);
     f->spec.network.dtype = dtype;
     f->spec.optimizer = support_choice_of(&bp_optimizer_family, optimizer, 0.01);

@@ -287,14 +287,45 @@ static size_t correct_pairs(const bp_trainer *trainer, const void *output, size_
     return correct;
 }
 
+/* Outputs are looked at in blocks of rows of about this many numbers. */
+enum { DECIDE_ELEMENTS = 65536 };
+
+typedef struct decide_job {
+    bp_trainer *trainer;
+    const void *output;
+    size_t rows, block_rows;
+} decide_job;
+
+static void decide_block(void *argument, size_t block)
+{
+    const decide_job *job = argument;
+    bp_trainer *trainer = job->trainer;
+    const size_t first = block * job->block_rows, left = job->rows - first;
+    const size_t width = trainer->room.output_width;
+    const unsigned char *output = job->output;
+    bp_network_loss(trainer->network)
+        ->decide(trainer->predicted + first, output + first * width * trainer->kernels->real_size,
+                 left < job->block_rows ? left : job->block_rows, width);
+}
+
+static void decide(bp_trainer *trainer, const void *output, size_t rows)
+{
+    const size_t width = trainer->room.output_width;
+    decide_job job = {.trainer = trainer,
+                      .output = output,
+                      .rows = rows,
+                      .block_rows = width < DECIDE_ELEMENTS ? DECIDE_ELEMENTS / width : 1};
+    bp_parallel_for(trainer->parallel, decide_block, &job,
+                    (rows + job.block_rows - 1) / job.block_rows);
+}
+
 size_t bp_trainer_count_correct(bp_trainer *trainer, const void *output, const bp_batch *batch)
 {
     if (trainer->room.paired)
         return correct_pairs(trainer, output, batch->rows);
     if (!bp_trainer_has_classes(trainer))
         return 0;
-    bp_network_loss(trainer->network)
-        ->decide(trainer->predicted, output, batch->rows, trainer->room.output_width);
+    decide(trainer, output, batch->rows);
     size_t correct = 0;
     for (size_t row = 0; row < batch->rows; row++)
         correct += trainer->predicted[row] == batch->targets.label[row];

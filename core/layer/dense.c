@@ -1,16 +1,17 @@
 /* The dense layer: z = W x + b, a = f(z), for whole batches. With X (rows, in) and Δ (rows, out):
  *   forward   Z = X Wᵀ + b
  *   backward  Δ ← Δ ∘ f'(Z);  ∇W = Δᵀ X;  ∇b = Σ_rows Δ;  dX = Δ W
- * The gradient of the mean over a batch needs no division here: the loss has scaled Δ. */
+ * The gradient of the mean over a batch needs no division here: the loss has scaled Δ. A tied layer has the
+ * table of the embedding for its W, with a row for each token as for each unit. */
 #include <string.h>
 
 #include "core/base/checked.h"
 #include "core/dropout/dropout.h"
 #include "core/initializer/initializer.h"
-#include "core/layer/layer.h"
+#include "core/layer/dense.h"
+#include "core/layer/token_layers.h"
 
-enum { UNITS, BIAS };                /* hyperparameters */
-enum { WEIGHT_TENSOR, BIAS_TENSOR }; /* tensors */
+enum { WEIGHT_TENSOR, BIAS_TENSOR }; /* tensors; a tied layer has its bias as the first */
 
 /* From so many rows on a product with weights as they are stored costs less than packing them first: it
  * packs the rows instead, and turns what comes out. Unless that is more than the weights. */
@@ -23,24 +24,56 @@ static bool wants_packed(size_t rows, size_t in, size_t out)
 
 static const double units_limit = 2147483647.0;
 
+/* Whether the table can be the weights. */
+static bp_status check_tied(const bp_layer_spec *spec, const bp_layer_input *input, size_t units,
+                            bp_error *error)
+{
+    const size_t tokens = input->table[0], dimension = input->table[1];
+    const bp_member *dropout = spec->dropout.member;
+    if (tokens == 0)
+        return bp_error_set(error, BP_INVALID, "/tied",
+                            "there is no embedding whose vectors the weights could be");
+    if (units != tokens)
+        return bp_error_set(error, BP_SHAPE, "/tied",
+                            "%zu units cannot share the vectors of %zu tokens", units, tokens);
+    if (input->width != dimension)
+        return bp_error_set(error, BP_SHAPE, "/tied",
+                            "the embedding's vectors have %zu numbers, and this layer has %zu "
+                            "inputs",
+                            dimension, input->width);
+    if (dropout && dropout->index == BP_DROPOUT_connections)
+        return bp_error_set(error, BP_INVALID, "/dropout/of",
+                            "weights that are shared with the embedding are not dropped");
+    return BP_OK;
+}
+
 static bp_status dense_plan(bp_layer_shape *shape, const bp_layer_spec *spec,
                             const bp_layer_input *input, bp_error *error)
 {
     const size_t input_width = input->width;
-    double units = spec->layer.value[UNITS];
+    double units = spec->layer.value[BP_DENSE_UNITS];
     if (!(units >= 1 && units <= units_limit))
         return bp_error_set(error, BP_INVALID, "/units", "must be from 1 to %g", units_limit);
     size_t output_width = (size_t)units;
+    const bool has_bias = spec->layer.value[BP_DENSE_BIAS] != 0;
     bp_layer_shape planned = {.input_width = input_width,
                               .output_width = output_width,
-                              .tensor_count = spec->layer.value[BIAS] != 0 ? 2 : 1,
-                              .tensor_is_weight = {[WEIGHT_TENSOR] = true},
+                              .tensor_count = has_bias,
+                              .tensor = {{.name = "bias",
+                                          .rank = 1,
+                                          .shape = {output_width},
+                                          .element_count = output_width}},
                               .fan_in = input_width,
                               .fan_out = output_width};
+    if (spec->layer.value[BP_DENSE_TIED] != 0) {
+        *shape = planned;
+        return check_tied(spec, input, output_width, error);
+    }
+    planned.tensor[BIAS_TENSOR] = planned.tensor[0];
     planned.tensor[WEIGHT_TENSOR] =
         (bp_tensor){.name = "weight", .rank = 2, .shape = {output_width, input_width}};
-    planned.tensor[BIAS_TENSOR] = (bp_tensor){
-        .name = "bias", .rank = 1, .shape = {output_width}, .element_count = output_width};
+    planned.tensor_is_weight[WEIGHT_TENSOR] = true;
+    planned.tensor_count++;
     if (!bp_checked_multiply(&planned.tensor[WEIGHT_TENSOR].element_count, output_width,
                              input_width))
         return bp_error_set(error, BP_TOO_LARGE, "/units", "%zu units on %zu inputs are too many",
@@ -64,10 +97,40 @@ static bool dense_measure(size_t *packed_bytes, size_t *scratch_bytes, const bp_
     return *packed_bytes > 0;
 }
 
+static const void *weights_of(const bp_layer *layer)
+{
+    return layer->tied_to ? layer->tied_to->parameter[BP_EMBEDDING_WEIGHT]
+                          : layer->parameter[WEIGHT_TENSOR];
+}
+
+/* What backward computes with. */
+static const void *weights_again(const bp_layer *layer, const bp_pass *pass)
+{
+    return layer->tied_to ? weights_of(layer) : bp_dropout_same_weights(layer, pass, WEIGHT_TENSOR);
+}
+
+static void *weight_gradient_of(const bp_layer *layer)
+{
+    return layer->tied_to ? layer->tied_to->gradient[BP_EMBEDDING_WEIGHT]
+                          : layer->gradient[WEIGHT_TENSOR];
+}
+
+/* Which of the layer's own tensors is the bias; SIZE_MAX: it has none. */
+static size_t bias_tensor(const bp_layer *layer)
+{
+    const size_t tensor = layer->tied_to ? 0 : BIAS_TENSOR;
+    return layer->shape.tensor_count > tensor ? tensor : SIZE_MAX;
+}
+
 static void dense_initialize(bp_layer *layer, const bp_kernels *kernels, uint64_t seed,
                              void *scratch)
 {
     const bp_layer_shape *shape = &layer->shape;
+    const size_t bias = bias_tensor(layer);
+    if (bias != SIZE_MAX)
+        memset(layer->parameter[bias], 0, shape->output_width * kernels->real_size);
+    if (layer->tied_to)
+        return;
     bp_random random = bp_random_stream(seed, (uint32_t)layer->index, BP_RANDOM_INITIALIZE, 0);
     const bp_fill fill = {.data = layer->parameter[WEIGHT_TENSOR],
                           .dtype = kernels->dtype,
@@ -79,16 +142,16 @@ static void dense_initialize(bp_layer *layer, const bp_kernels *kernels, uint64_
                           .value = layer->spec.initializer.value,
                           .scratch = scratch};
     bp_initializer_of(layer->spec.initializer.member)->fill(&fill);
-    if (shape->tensor_count > BIAS_TENSOR)
-        memset(layer->parameter[BIAS_TENSOR], 0, shape->output_width * kernels->real_size);
 }
 
 static void dense_forward(bp_layer *layer, const bp_pass *pass)
 {
     const bp_kernels *kernels = pass->kernels;
     const size_t in = layer->shape.input_width, out = layer->shape.output_width;
-    const void *weight = bp_dropout_weights(layer, pass, WEIGHT_TENSOR);
-    const bool weight_is_masked = weight != layer->parameter[WEIGHT_TENSOR];
+    const void *weight =
+        layer->tied_to ? weights_of(layer) : bp_dropout_weights(layer, pass, WEIGHT_TENSOR);
+    const bool weight_is_masked = weight != weights_of(layer);
+    const size_t bias = bias_tensor(layer);
     if (weight_is_masked)
         layer->packed_is_current = false;
     if (!layer->packed_is_current && wants_packed(pass->rows, in, out)) {
@@ -97,24 +160,23 @@ static void dense_forward(bp_layer *layer, const bp_pass *pass)
     }
     const bp_activation *activation = layer->activation;
     const bool fused = !activation->rowwise;
-    const bp_gemm_call product = {
-        .m = pass->rows,
-        .n = out,
-        .k = in,
-        .a = layer->x,
-        .a_row_stride = in,
-        .a_column_stride = 1,
-        .b = weight, /* Wᵀ */
-        .b_row_stride = 1,
-        .b_column_stride = in,
-        .packed_b = layer->packed_is_current ? layer->packed : NULL,
-        .c = layer->z,
-        .c_row_stride = out,
-        .bias = layer->shape.tensor_count > BIAS_TENSOR ? layer->parameter[BIAS_TENSOR] : NULL,
-        .activation = fused ? activation : NULL,
-        .activation_value = layer->spec.activation.value,
-        .activated = fused ? layer->a : NULL,
-        .parallel = pass->parallel};
+    const bp_gemm_call product = {.m = pass->rows,
+                                  .n = out,
+                                  .k = in,
+                                  .a = layer->x,
+                                  .a_row_stride = in,
+                                  .a_column_stride = 1,
+                                  .b = weight, /* Wᵀ */
+                                  .b_row_stride = 1,
+                                  .b_column_stride = in,
+                                  .packed_b = layer->packed_is_current ? layer->packed : NULL,
+                                  .c = layer->z,
+                                  .c_row_stride = out,
+                                  .bias = bias != SIZE_MAX ? layer->parameter[bias] : NULL,
+                                  .activation = fused ? activation : NULL,
+                                  .activation_value = layer->spec.activation.value,
+                                  .activated = fused ? layer->a : NULL,
+                                  .parallel = pass->parallel};
     kernels->gemm(&product);
     if (!fused)
         activation->forward(layer->z, layer->a, pass->rows, out, layer->spec.activation.value);
@@ -144,13 +206,14 @@ static void dense_backward_weights(bp_layer *layer, const bp_pass *pass)
                                           .b = layer->x,
                                           .b_row_stride = in,
                                           .b_column_stride = 1,
-                                          .c = layer->gradient[WEIGHT_TENSOR],
+                                          .c = weight_gradient_of(layer),
                                           .c_row_stride = in,
                                           .parallel = pass->parallel};
     kernels->gemm(&weight_gradient);
     bp_dropout_gradients(layer, pass);
-    if (layer->shape.tensor_count > BIAS_TENSOR)
-        kernels->sum_rows(layer->gradient[BIAS_TENSOR], layer->delta, pass->rows, out);
+    const size_t bias = bias_tensor(layer);
+    if (bias != SIZE_MAX)
+        kernels->sum_rows(layer->gradient[bias], layer->delta, pass->rows, out);
 }
 
 /* dx = Δ W, or that added to what dx has already. */
@@ -165,7 +228,7 @@ static void to_inputs(const bp_layer *layer, const bp_pass *pass, void *dx, bool
                                          .a = layer->delta,
                                          .a_row_stride = out,
                                          .a_column_stride = 1,
-                                         .b = bp_dropout_same_weights(layer, pass, WEIGHT_TENSOR),
+                                         .b = weights_again(layer, pass),
                                          .b_row_stride = in,
                                          .b_column_stride = 1,
                                          .c = dx,
@@ -203,6 +266,14 @@ static const bp_hyperparameter parameters[] = {
      .meaning = "whether each unit adds a bias b, a weight on a constant 1",
      .kind = BP_BOOLEAN_PARAMETER,
      .default_value = 1,
+     .minimum = 0,
+     .maximum = 1},
+    {.name = "tied",
+     .meaning =
+         "on the last layer of a language model: W is the embedding's table, which both uses "
+         "train; a unit for each token, an input for each number of a vector",
+     .kind = BP_BOOLEAN_PARAMETER,
+     .default_value = 0,
      .minimum = 0,
      .maximum = 1},
 };

@@ -5,7 +5,8 @@
  *
  * The gradient has a row for each token, but backward works only on those that the batch has: it clears the
  * rows of the last one, and chains the positions of each token. Invariant: between two backwards, rows of the
- * gradient that are not in `touched` are 0, unless gradient_is_full. */
+ * gradient that are not in `touched` are 0, unless gradient_is_full. Where the table is tied to the last layer,
+ * that one has written all of the gradient, and the sums are added to what is there. */
 #include <assert.h>
 #include <string.h>
 
@@ -174,7 +175,7 @@ static void embedding_forward(bp_layer *layer, const bp_pass *pass)
     bp_dropout_output(layer, pass);
 }
 
-/* Makes all of the gradient 0 and forgets the batch that it was of. */
+/* Makes all of the gradient 0, where the embedding begins it, and forgets the batch that it was of. */
 static void clear_gradient(bp_layer *layer, const reading *r, size_t real_size)
 {
     const size_t row_bytes = dimension_of(layer) * real_size;
@@ -182,7 +183,7 @@ static void clear_gradient(bp_layer *layer, const reading *r, size_t real_size)
     if (layer->gradient_is_full)
         memset(gradient, 0, token_count(layer) * row_bytes);
     for (size_t i = 0; i < layer->touched.count; i++) {
-        if (!layer->gradient_is_full)
+        if (!layer->gradient_is_full && !layer->is_tied)
             memset(gradient + r->row[i] * row_bytes, 0, row_bytes);
         r->place[r->row[i]] = 0;
     }

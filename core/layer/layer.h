@@ -33,8 +33,10 @@ typedef struct bp_layer_spec {
 /* What a layer stands on. */
 typedef struct bp_layer_input {
     size_t width; /* elements of a row */
-    size_t
-        token_count; /* they are ids of so many tokens (int32); 0: numbers of the network's dtype */
+    /* They are ids of so many tokens (int32); 0: numbers of the network's dtype. */
+    size_t token_count;
+    /* Shape of the embedding further down, (tokens, dimension); 0: there is none. */
+    size_t table[2];
 } bp_layer_input;
 
 /* What a layer asks of the plan, from its specification and what it stands on. */
@@ -128,6 +130,10 @@ typedef struct bp_layer {
     void *packed; /* weights laid out for the forward product (bp_kernels.gemm_pack) */
     bool packed_is_current;
     void *scratch; /* the type's own, scratch_bytes of it */
+    /* The embedding whose table this layer multiplies with instead of weights of its own; NULL: none. The
+     * backward of this layer begins the table's gradient, and that of the embedding adds to it. */
+    const struct bp_layer *tied_to;
+    bool is_tied; /* the other end */
     /* Of an embedding in training. */
     bool touches_rows;     /* backward says in `touched` which rows of its weights it concerns */
     bool gradient_is_full; /* others have written to rows besides those: backward clears them all */
@@ -184,13 +190,17 @@ static inline const bp_layer_type *bp_layer_type_of(const bp_member *member)
     return (const bp_layer_type *)member; /* member is its first field */
 }
 
-/* What stands on a layer of that member and shape, which stands on `below`: ids end at an embedding. */
+/* What stands on a layer of that member and shape, which stands on `below`: ids end at an embedding, whose table
+ * can be seen from further up. */
 static inline bp_layer_input bp_layer_above(bp_layer_input below, const bp_member *member,
                                             const bp_layer_shape *shape)
 {
+    if (member->index != BP_LAYER_embedding) {
+        below.width = shape->output_width;
+        return below;
+    }
     return (bp_layer_input){.width = shape->output_width,
-                            .token_count =
-                                member->index == BP_LAYER_embedding ? 0 : below.token_count};
+                            .table = {shape->tensor[0].shape[0], shape->tensor[0].shape[1]}};
 }
 
 #endif

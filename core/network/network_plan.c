@@ -6,6 +6,7 @@
 
 #include "core/base/checked.h"
 #include "core/dropout/dropout.h"
+#include "core/layer/dense.h"
 
 void bp_network_label(char *out, size_t size, const char *before, size_t index,
                       const char *separator, const char *after)
@@ -327,8 +328,14 @@ static void connect_layers(bp_network *network, plan *p)
         for (size_t tensor = 0; p->training && tensor < layer->shape.tensor_count; tensor++)
             layer->gradient[tensor] =
                 gradients + ((const unsigned char *)layer->parameter[tensor] - first);
-        layer->touches_rows =
-            p->training && layer->type->member.index == BP_LAYER_embedding && is_trained(layer);
+        if (layer->type->member.index != BP_LAYER_embedding)
+            continue;
+        const bp_layer_spec *last = &p->spec->layers[network->layer_count - 1];
+        layer->is_tied =
+            last->layer.member->index == BP_LAYER_dense && last->layer.value[BP_DENSE_TIED] != 0;
+        layer->touches_rows = p->training && is_trained(layer) && !layer->is_tied;
+        if (layer->is_tied)
+            network->layers[network->layer_count - 1].tied_to = layer;
     }
 }
 

@@ -1,6 +1,7 @@
 /* What a network over tokens begins with, and that no other has it. */
 #include <stdint.h>
 
+#include "core/layer/dense.h"
 #include "core/layer/token_layers.h"
 #include "core/network/network_plan.h"
 
@@ -25,6 +26,45 @@ static bp_status check_window(const bp_network_spec *spec, size_t index, bp_erro
     bp_network_layer_field(where, sizeof where, index, "width");
     return bp_error_set(error, BP_SHAPE, where, "the rows of the data are windows of %zu tokens",
                         spec->input_width);
+}
+
+/* Whether a layer multiplies with the embedding's table. */
+static bool is_tied(const bp_network_spec *spec, size_t index)
+{
+    const bp_layer_type *type = type_at(spec, index);
+    return type && type->member.index == BP_LAYER_dense &&
+           spec->layers[index].layer.value[BP_DENSE_TIED] != 0;
+}
+
+/* The last layer alone may; its own plan sees to the shapes, and to there being a table. */
+static bp_status check_tied(const bp_network_spec *spec, bp_error *error)
+{
+    char where[BP_ERROR_WHERE_SIZE];
+    const size_t last = spec->layer_count - 1;
+    for (size_t index = 0; index < last; index++) {
+        if (!is_tied(spec, index))
+            continue;
+        bp_network_layer_field(where, sizeof where, index, "tied");
+        return bp_error_set(error, BP_INVALID, where,
+                            "only the last layer can share the embedding's vectors");
+    }
+    for (size_t index = 0; is_tied(spec, last) && index < last; index++) {
+        const bp_layer_type *type = type_at(spec, index);
+        if (!type || type->member.index != BP_LAYER_embedding)
+            continue;
+        const double *value = spec->layers[index].layer.value;
+        bp_network_layer_field(where, sizeof where, index, "sparse");
+        if (value[BP_EMBEDDING_SPARSE] != 0)
+            return bp_error_set(error, BP_INVALID, where,
+                                "the last layer is tied to these vectors and has a gradient for "
+                                "all of them");
+        bp_network_layer_field(where, sizeof where, last, "tied");
+        if (value[BP_EMBEDDING_TRAINABLE] == 0)
+            return bp_error_set(error, BP_INVALID, where,
+                                "the embedding's vectors are not trained, and these weights would "
+                                "not be either");
+    }
+    return BP_OK;
 }
 
 /* An embedding and perhaps a window, in either order, before all others. */
@@ -63,6 +103,9 @@ static bp_status check_begin(const bp_network_spec *spec, bp_error *error)
 
 bp_status bp_network_check_tokens(const bp_network_spec *spec, bp_error *error)
 {
+    const bp_status status = check_tied(spec, error);
+    if (status != BP_OK)
+        return status;
     if (spec->input_kind == BP_INPUT_TOKENS) {
         if (spec->token_count < 1)
             return bp_error_set(error, BP_SHAPE, "/data", "there are no tokens");

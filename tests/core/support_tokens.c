@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include "core/initializer/initializer.h"
+#include "core/layer/dense.h"
 #include "tests/core/support_kernels.h"
+#include "tests/core/support_recurrent.h"
 
 bp_layer_spec support_embedding(size_t dimension, bool trainable, bool sparse)
 {
@@ -41,6 +43,30 @@ size_t support_token_network(bp_layer_spec layers[TOKENS_LAYERS], size_t begin,
     layers[count++] = support_dense(4, "sigmoid");
     layers[count++] = support_dense(bp_loss_output_width(record, TOKENS_OUT), "identity");
     return count;
+}
+
+size_t support_language_model(bp_layer_spec layers[TOKENS_LAYERS], size_t depth, size_t cell,
+                              bool tied)
+{
+    enum { WIDTH = 4 };
+    size_t count = 0;
+    layers[count++] = support_embedding(WIDTH, true, false);
+    for (size_t i = 0; i < depth; i++)
+        layers[count++] = support_recurrent(cell, WIDTH);
+    layers[count] = support_dense(TOKENS_VOCABULARY, "identity");
+    layers[count++].layer.value[BP_DENSE_TIED] = tied;
+    return count;
+}
+
+bp_network_spec support_language_spec(const bp_layer_spec *layers, size_t count)
+{
+    bp_network_spec spec =
+        support_network_spec(layers, count, 1, RECURRENT_ROWS, "softmax_cross_entropy");
+    spec.input_kind = BP_INPUT_TOKENS;
+    spec.token_count = TOKENS_VOCABULARY;
+    spec.sequence.streams = RECURRENT_STREAMS;
+    spec.sequence.steps = RECURRENT_STEPS;
+    return spec;
 }
 
 bp_network_spec support_token_spec(const bp_layer_spec *layers, size_t count, const char *loss)

@@ -27,6 +27,12 @@ bp_layer_spec support_window(size_t width);
 size_t support_token_network(bp_layer_spec layers[TOKENS_LAYERS], size_t begin,
                              bp_layer_spec embedding, const char *loss);
 
+/* A language model: vectors, `depth` recurrent layers of a kind of cell as wide (support_recurrent_name), and a
+ * last layer over the vocabulary, which is tied or not. Steps and streams are those of recurrent tests. */
+size_t support_language_model(bp_layer_spec layers[TOKENS_LAYERS], size_t depth, size_t cell,
+                              bool tied);
+bp_network_spec support_language_spec(const bp_layer_spec *layers, size_t count);
+
 /* The sizes above; layers decide whether rows are windows. */
 bp_network_spec support_token_spec(const bp_layer_spec *layers, size_t count, const char *loss);
 

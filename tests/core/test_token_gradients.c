@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "core/dropout/dropout.h"
+#include "core/layer/dense.h"
+#include "tests/core/support_recurrent.h"
 #include "tests/core/support_tokens.h"
 
 static const bp_kernels *replacement; /* NULL: the true table */
@@ -85,6 +87,28 @@ static void test_dropout(void **state)
         embedding.dropout = support_choice_of(&bp_dropout_family, "units", 0.6);
         assert_int_equal(check(NULL, begin, embedding, losses[0], NULL, true).failed, 0);
     }
+}
+
+/* A table under both ends of a language model, of each cell, stacked, and without any. */
+static void test_tied(void **state)
+{
+    (void)state;
+    size_t checked = 0, judged = 0;
+    for (size_t cell = 0; cell < RECURRENT_CELLS; cell++)
+        for (size_t depth = 0; depth <= RECURRENT_DEPTH_LIMIT; depth++)
+            for (size_t tied = 0; tied < 2; tied++) {
+                bp_layer_spec layers[TOKENS_LAYERS];
+                const size_t count = support_language_model(layers, depth, cell, tied);
+                const bp_network_spec spec = support_language_spec(layers, count);
+                const bp_check_report sum = support_token_check(NULL, &spec, NULL, true);
+                if (sum.failed)
+                    fail_msg("%s, depth %zu: %zu failed", support_recurrent_name(cell), depth,
+                             sum.failed);
+                checked += sum.checked;
+                judged += sum.judged_relative;
+            }
+    print_message("%zu elements, %zu judged by the relative part\n", checked, judged);
+    assert_true((double)judged >= 0.8 * (double)checked);
 }
 
 /* ---- mutations: one thing wrong each ---- */
@@ -198,12 +222,43 @@ static void test_window(void **state)
     assert_true(support_token_check(NULL, &spec, NULL, false).failed > 0);
 }
 
+/* The two uses of a tied table: neither part of its gradient may be missing. */
+static void without_the_last_layers_part(bp_layer *layer, const bp_pass *pass, void *dx)
+{
+    memset(layer->gradient[0], 0, layer->shape.tensor[0].element_count * sizeof(double));
+    bp_layer_embedding.backward(layer, pass, dx);
+}
+
+static void without_its_own_part(bp_layer *layer, const bp_pass *pass, void *dx)
+{
+    (void)layer;
+    (void)pass;
+    (void)dx;
+}
+
+static void test_tied_parts(void **state)
+{
+    (void)state;
+    void (*const wrong[])(bp_layer *, const bp_pass *, void *) = {without_the_last_layers_part,
+                                                                  without_its_own_part};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        bp_layer_type mutant = bp_layer_embedding;
+        bp_layer_spec layers[TOKENS_LAYERS];
+        const size_t count = support_language_model(layers, 1, 0, true);
+        const bp_network_spec spec = support_language_spec(layers, count);
+        mutant.backward = wrong[i];
+        layers[0].layer.member = &mutant.member;
+        assert_true(support_token_check(NULL, &spec, NULL, false).failed > 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients), cmocka_unit_test(test_penalties),
-        cmocka_unit_test(test_dropout),   cmocka_unit_test(test_sums),
-        cmocka_unit_test(test_rows),      cmocka_unit_test(test_window),
+        cmocka_unit_test(test_gradients),  cmocka_unit_test(test_penalties),
+        cmocka_unit_test(test_dropout),    cmocka_unit_test(test_tied),
+        cmocka_unit_test(test_tied_parts), cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_rows),       cmocka_unit_test(test_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Networks over tokens: shapes, what a pass computes against plain loops, the same mathematics in either order,
  * gradients of tokens that come more than once, frozen vectors, and refusals. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,8 @@
 
 #include "core/dropout/dropout.h"
 #include "core/initializer/initializer.h"
+#include "core/layer/dense.h"
+#include "tests/core/support_recurrent.h"
 #include "tests/core/support_tokens.h"
 
 enum { ROWS = TOKENS_ROWS, WIDTH = TOKENS_WIDTH, TOKENS = TOKENS_VOCABULARY, D = TOKENS_DIMENSION };
@@ -176,6 +179,89 @@ static void test_frozen(void **state)
     }
 }
 
+/* A tied language model computes what one does whose last layer has a copy of the table; its gradient is the
+ * sum of both; the table is there once. Also where the last layer goes by blocks of rows. */
+static void test_tied(void **state)
+{
+    (void)state;
+    for (size_t cell = 0; cell < RECURRENT_CELLS; cell++) {
+        bp_layer_spec tied_layers[TOKENS_LAYERS], free_layers[TOKENS_LAYERS];
+        const size_t count = support_language_model(tied_layers, 1, cell, true);
+        support_language_model(free_layers, 1, cell, false);
+        const bp_network_spec tied_spec = support_language_spec(tied_layers, count);
+        const bp_network_spec free_spec = support_language_spec(free_layers, count);
+        bp_network *tied = support_network_create(&tied_spec);
+        bp_network *loose = support_network_create(&free_spec);
+        const size_t tensors = bp_network_tensor_count(tied);
+        assert_int_equal(tensors + 1, bp_network_tensor_count(loose));
+        assert_string_equal(bp_network_tensor(tied, tensors - 1).name, "layers.2.bias");
+        assert_false(bp_network_tensor_is_weight(tied, tensors - 1));
+        support_parameters(tied, 5, 0.8);
+        for (size_t i = 0; i < tensors; i++) {
+            const bp_tensor from = bp_network_tensor(tied, i);
+            memcpy(bp_network_tensor(loose, i + (i + 1 == tensors)).data, from.data,
+                   from.element_count * sizeof(double));
+        }
+        const bp_tensor table = bp_network_tensor(tied, 0);
+        const size_t elements = table.element_count;
+        memcpy(bp_network_tensor(loose, tensors - 1).data, table.data, elements * sizeof(double));
+        int32_t ids[RECURRENT_ROWS], label[RECURRENT_ROWS];
+        for (uint64_t batch = 0; batch < 3; batch++) {
+            support_ids(ids, RECURRENT_ROWS, TOKENS, batch);
+            support_ids(label, RECURRENT_ROWS, TOKENS, batch + 10);
+            const bp_targets targets = {.label = label};
+            const double a = bp_network_train(tied, NULL, ids, RECURRENT_ROWS, &targets);
+            assert_true(a == bp_network_train(loose, NULL, ids, RECURRENT_ROWS, &targets));
+            const double *gradient = bp_network_gradient_tensor(tied, 0).data;
+            const double *vectors = bp_network_gradient_tensor(loose, 0).data;
+            const double *weights = bp_network_gradient_tensor(loose, tensors - 1).data;
+            for (size_t i = 0; i < elements; i++)
+                assert_true(fabs(gradient[i] - (vectors[i] + weights[i])) <= 1e-15);
+            for (size_t i = 1; i < tensors; i++) {
+                const bp_tensor mine = bp_network_gradient_tensor(tied, i);
+                assert_memory_equal(mine.data,
+                                    bp_network_gradient_tensor(loose, i + (i + 1 == tensors)).data,
+                                    mine.element_count * sizeof(double));
+            }
+        }
+        bp_network_free(tied);
+        bp_network_free(loose);
+    }
+}
+
+/* A vocabulary so wide that the last layer goes by blocks of rows: the same bits as in one piece. */
+static void test_tied_by_blocks(void **state)
+{
+    (void)state;
+    enum { WORDS = 300000, STREAMS = 4, STEPS = 3, BATCH = STREAMS * STEPS };
+    bp_layer_spec layers[TOKENS_LAYERS];
+    const size_t count = support_language_model(layers, 1, 1, true);
+    layers[count - 1].layer.value[BP_DENSE_UNITS] = WORDS;
+    bp_network_spec spec = support_language_spec(layers, count);
+    spec.token_count = WORDS;
+    spec.batch_rows = BATCH;
+    spec.sequence.streams = STREAMS;
+    spec.sequence.steps = STEPS;
+    bp_network *network = support_network_create(&spec);
+    bp_network_initialize(network, 3);
+    int32_t ids[BATCH], label[BATCH];
+    support_ids(ids, BATCH, WORDS, 1);
+    ids[5] = ids[2];
+    support_ids(label, BATCH, WORDS, 2);
+    const bp_targets targets = {.label = label};
+    const size_t bytes = bp_network_block_count(network) * sizeof(double);
+    double *gradients = malloc(bytes);
+    assert_non_null(gradients);
+    bp_network_hold_state(network, true);
+    bp_network_forward(network, NULL, ids, BATCH, true);
+    const double loss = bp_network_backward(network, NULL, &targets);
+    memcpy(gradients, bp_network_gradients(network), bytes);
+    assert_true(loss == bp_network_train(network, NULL, ids, BATCH, &targets));
+    assert_memory_equal(gradients, bp_network_gradients(network), bytes);
+    free(gradients);
+    bp_network_free(network);
+}
+
 /* ---- refusals ---- */
 
 static void refused(const bp_network_spec *spec, bp_status status, const char *where)
@@ -257,6 +343,38 @@ static void test_refusals(void **state)
     refused(&spec, BP_INVALID, "/network/layers/0/type");
 }
 
+static void test_tied_refusals(void **state)
+{
+    (void)state;
+    bp_layer_spec layers[TOKENS_LAYERS];
+    size_t count = support_language_model(layers, 1, 0, true);
+    bp_network_spec spec = support_language_spec(layers, count);
+    bp_network_size size;
+    assert_int_equal(bp_network_measure(&size, &spec, NULL), BP_OK);
+    assert_int_equal(size.tensor_count, 1 + 4 + 1);
+    layers[2].layer.value[BP_DENSE_UNITS] = TOKENS - 1;
+    refused(&spec, BP_SHAPE, "/network/layers/2/tied");
+    layers[2].layer.value[BP_DENSE_UNITS] = TOKENS;
+    layers[1].layer.value[0] = 5; /* units */
+    refused(&spec, BP_SHAPE, "/network/layers/2/tied");
+    layers[1].layer.value[0] = 4;
+    layers[2].dropout = support_choice_of(&bp_dropout_family, "connections", 0.5);
+    refused(&spec, BP_INVALID, "/network/layers/2/dropout/of");
+    layers[2].dropout.member = NULL;
+    layers[0].layer.value[BP_EMBEDDING_SPARSE] = 1;
+    refused(&spec, BP_INVALID, "/network/layers/0/sparse");
+    layers[0].layer.value[BP_EMBEDDING_SPARSE] = 0;
+    layers[0].layer.value[BP_EMBEDDING_TRAINABLE] = 0;
+    refused(&spec, BP_INVALID, "/network/layers/2/tied");
+    layers[0].layer.value[BP_EMBEDDING_TRAINABLE] = 1;
+    layers[1] = layers[2]; /* tied, and not the last */
+    refused(&spec, BP_INVALID, "/network/layers/1/tied");
+    bp_layer_spec alone = support_dense(3, "identity");
+    alone.layer.value[BP_DENSE_TIED] = 1;
+    const bp_network_spec values = support_network_spec(&alone, 1, 4, 2, "softmax_cross_entropy");
+    refused(&values, BP_INVALID, "/network/layers/0/tied");
+}
+
 /* A table that cannot be addressed. */
 static void test_sizes(void **state)
 {
@@ -281,7 +399,8 @@ int main(void)
         cmocka_unit_test(test_shapes),         cmocka_unit_test(test_forward),
         cmocka_unit_test(test_initialisation), cmocka_unit_test(test_gradient_by_hand),
         cmocka_unit_test(test_frozen),         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_tied),           cmocka_unit_test(test_tied_by_blocks),
+        cmocka_unit_test(test_tied_refusals),  cmocka_unit_test(test_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

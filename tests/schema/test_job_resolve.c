@@ -61,9 +61,9 @@ static void test_shortest_job(void **state)
         "   'target': 'species', 'exclude': [], 'columns': {}},"
         " 'preprocess': {'center': true, 'scale': 'standard', 'whiten': false, 'missing': 'mean'},"
         " 'network': {'layers': ["
-        "   {'type': 'dense', 'units': 64, 'bias': true, 'activation': 'relu',"
+        "   {'type': 'dense', 'units': 64, 'bias': true, 'tied': false, 'activation': 'relu',"
         "    'init': {'type': 'xavier_uniform'}},"
-        "   {'type': 'dense', 'units': 3, 'bias': true, 'activation': 'identity',"
+        "   {'type': 'dense', 'units': 3, 'bias': true, 'tied': false, 'activation': 'identity',"
         "    'init': {'type': 'xavier_uniform'}}]},"
         " 'loss': {'type': 'softmax_cross_entropy'},"
         " 'optimizer': {'type': 'momentum', 'learning_rate': 0.05, 'momentum': 0.9,"
@@ -160,12 +160,12 @@ static const inference inferences[] = {
     {IMAGES("'digit'") ", 'optimizer': {'type': 'momentum', 'learning_rate': 1}}", "optimizer",
      "{'type': 'momentum', 'learning_rate': 1.0, 'momentum': 0.9, 'nesterov': false}"},
     {IMAGES("'digit'") "," DENSE("softmax") "}", "network/layers/0",
-     "{'type': 'dense', 'units': 10, 'bias': true, 'activation': 'softmax',"
+     "{'type': 'dense', 'units': 10, 'bias': true, 'tied': false, 'activation': 'softmax',"
      " 'init': {'type': 'xavier_uniform'}}"},
     {IMAGES("'digit'") ", 'network': {'layers': [{'type': 'dense', 'units': 10, 'bias': false,"
                        " 'init': {'type': 'normal', 'std': 0.5}}]}}",
      "network/layers/0",
-     "{'type': 'dense', 'units': 10, 'bias': false, 'activation': 'identity',"
+     "{'type': 'dense', 'units': 10, 'bias': false, 'tied': false, 'activation': 'identity',"
      " 'init': {'type': 'normal', 'std': 0.5}}"},
     {IMAGES("'digit'") ", 'preprocess': {'center': false, 'scale': {'type': 'minmax'}}}",
      "preprocess", "{'center': false, 'scale': 'minmax', 'whiten': false, 'missing': 'mean'}"},
@@ -195,12 +195,12 @@ static const inference inferences[] = {
                        "  'dropout': {'of': 'connections', 'keep': 1}}]}}",
      "network/layers",
      "[{'type': 'dropout', 'keep': 0.8, 'variational': false},"
-     " {'type': 'dense', 'units': 8, 'bias': true, 'activation': 'identity',"
+     " {'type': 'dense', 'units': 8, 'bias': true, 'tied': false, 'activation': 'identity',"
      "  'init': {'type': 'xavier_uniform'}, 'dropout': {'of': 'units', 'keep': 0.5, 'variational': "
      "false, 'keep_recurrent': 0.0}},"
-     " {'type': 'dense', 'units': 8, 'bias': true, 'activation': 'tanh',"
+     " {'type': 'dense', 'units': 8, 'bias': true, 'tied': false, 'activation': 'tanh',"
      "  'init': {'type': 'xavier_uniform'}, 'dropout': {'of': 'layer', 'keep': 0.9}},"
-     " {'type': 'dense', 'units': 10, 'bias': false, 'activation': 'identity',"
+     " {'type': 'dense', 'units': 10, 'bias': false, 'tied': false, 'activation': 'identity',"
      "  'init': {'type': 'xavier_uniform'}, 'dropout': {'of': 'connections', 'keep': 1.0, "
      "'variational': false, 'keep_recurrent': 0.0}}]"},
     /* what keeps weights small */

@@ -4,7 +4,11 @@
 #include "core/kernel/array_kernels.h"
 #include "core/loss/loss.h"
 
-enum { MARGIN, PARAMETER_COUNT };
+enum { MARGIN, CORRUPTION, PARAMETER_COUNT };
+
+/* By bp_corruption_kind: how the maker of a batch makes wrong windows, of which the mathematics here sees
+ * nothing. */
+static const char *const corruptions[] = {"other_window", "centre", NULL};
 
 static const bp_hyperparameter parameters[PARAMETER_COUNT] = {
     [MARGIN] = {.name = "margin",
@@ -14,6 +18,14 @@ static const bp_hyperparameter parameters[PARAMETER_COUNT] = {
                 .default_value = 1,
                 .minimum = 0,
                 .maximum = __builtin_inf()},
+    [CORRUPTION] = {.name = "corruption",
+                    .meaning =
+                        "what a true window is compared with: \"other_window\" compares windows "
+                        "around tokens of entities with windows around tokens that are tagged "
+                        "O, drawn at random; \"centre\" compares every window with itself, its "
+                        "middle replaced by another word",
+                    .kind = BP_CHOICE_PARAMETER,
+                    .choices = corruptions},
 };
 
 /* Of the pair that a row belongs to. */

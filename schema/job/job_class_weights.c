@@ -47,7 +47,8 @@ static void read_weights(bp_job_work *work, const bp_place *place, const json_t 
                                : NULL;
             bp_reader_fault(&work->reader, &at, BP_UNKNOWN_NAME,
                             "unknown class \"%.*s\" of \"%s\"%s", bp_quoted_length(name), name,
-                            spec->targets[0].name, advice ? advice : "");
+                            work->corpus ? work->corpus->name : spec->targets[0].name,
+                            advice ? advice : "");
             free(advice);
         } else if (seen[index]) {
             bp_reader_fault(&work->reader, &at, BP_INVALID, "names a class again");
@@ -75,12 +76,17 @@ void bp_job_resolve_class_weights(bp_job_work *work)
                         "must be \"balanced\" or an object of classes and their weights");
         return;
     }
-    if (bp_loss_of(member)->target_kind != BP_TARGET_CLASS) {
+    if (spec->task == BP_TASK_LANGUAGE_MODEL) {
+        bp_reader_fault(&work->reader, &place, BP_INVALID,
+                        "a language model does not weigh the entries of the vocabulary");
+        return;
+    }
+    if (bp_loss_of(member)->target_kind != BP_TARGET_CLASS || bp_loss_of(member)->paired) {
         bp_reader_fault(&work->reader, &place, BP_INVALID, "%s has no classes to weigh",
                         member->name);
         return;
     }
-    if (!work->targets_known || spec->task != BP_TASK_CLASSIFICATION)
+    if (!work->targets_known || spec->task == BP_TASK_REGRESSION)
         return;
     spec->class_weight = bp_job_allocate(work, spec->classes.count, sizeof *spec->class_weight);
     if (!spec->class_weight)

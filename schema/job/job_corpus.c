@@ -1,10 +1,12 @@
 /* What a job takes from a text or from tagged sentences: task, vocabulary, parts. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "schema/job/job_rows.h"
 #include "schema/job/job_work.h"
 #include "schema/job/labels.h"
+#include "schema/model/model_info.h"
 
 enum { DEFAULT_SEQUENCE_LENGTH = 64 };
 
@@ -87,9 +89,46 @@ static void refuse_word_fields(bp_job_work *work)
                      "a vocabulary of characters has each that is there, so this must be null");
 }
 
+static void rule_fault(bp_job_work *work, const char *pointer, const char *wanted)
+{
+    char *source = bp_job_source_text(work);
+    if (source)
+        bp_job_fault(
+            work, BP_INVALID, pointer,
+            "the vocabulary is that of %s, which was made with %s: give that, or leave this "
+            "out",
+            source, wanted);
+    free(source);
+}
+
+/* The vocabulary is that of the model that the job goes on from: what is said of it must be true. */
+static void check_rule(bp_job_work *work, const bp_vocabulary_rule *rule)
+{
+    const bp_corpus_draft *draft = &work->draft.data.corpus;
+    char number[32];
+    if (draft->unit.given && draft->unit.value != (int64_t)rule->unit)
+        rule_fault(work, "/data/unit", rule->unit == BP_UNIT_WORD ? "\"word\"" : "\"character\"");
+    if (draft->lowercase.given && draft->lowercase.value != rule->lowercase)
+        rule_fault(work, "/data/lowercase", rule->lowercase ? "true" : "false");
+    if (draft->min_count.given && (uint64_t)draft->min_count.value != rule->min_count) {
+        snprintf(number, sizeof number, "%llu", (unsigned long long)rule->min_count);
+        rule_fault(work, "/data/min_count", number);
+    }
+    if (draft->max_vocabulary.given && (uint64_t)draft->max_vocabulary.value != rule->max_count) {
+        snprintf(number, sizeof number, "%llu", (unsigned long long)rule->max_count);
+        rule_fault(work, "/data/max_vocabulary", rule->max_count ? number : "null");
+    }
+}
+
 static void resolve_rule(bp_job_work *work)
 {
     const bp_corpus_draft *draft = &work->draft.data.corpus;
+    const bp_model_info *initial = work->initial;
+    if (initial && initial->vocabulary && initial->task == work->spec->task) {
+        work->spec->corpus.rule = initial->vocabulary_rule;
+        check_rule(work, &initial->vocabulary_rule);
+        return;
+    }
     const bool text = work->corpus->kind == BP_DATASET_TEXT;
     bp_vocabulary_rule *rule = &work->spec->corpus.rule;
     *rule = (bp_vocabulary_rule){.unit = text ? BP_UNIT_CHARACTER : BP_UNIT_WORD, .min_count = 1};
@@ -115,6 +154,7 @@ static void resolve_order(bp_job_work *work)
     const bp_given_count *length = &work->draft.training.sequence_length;
     const bp_given_bool *shuffle = &work->draft.training.shuffle;
     const bool text = work->corpus->kind == BP_DATASET_TEXT;
+    work->spec->training.shuffle = text ? false : shuffle->given ? shuffle->value : true;
     work->spec->corpus.sequence_length = !text           ? 0
                                          : length->given ? (size_t)length->value
                                                          : (size_t)DEFAULT_SEQUENCE_LENGTH;
@@ -127,13 +167,6 @@ static void resolve_order(bp_job_work *work)
 }
 
 /* ---- parts ---- */
-
-static uint64_t unit_count(const bp_dataset_info *info, const bp_vocabulary_rule *rule)
-{
-    if (info->kind == BP_DATASET_TAGGED)
-        return info->corpus.sentence_count;
-    return rule->unit == BP_UNIT_CHARACTER ? info->corpus.character_count : info->corpus.word_count;
-}
 
 /* Every tag of a data set must be one of the training set's. */
 static void check_tags(bp_job_work *work, const char *place, const bp_dataset_info *info)
@@ -150,8 +183,8 @@ static void check_tags(bp_job_work *work, const char *place, const bp_dataset_in
 }
 
 /* Returns what the part takes of the training set. */
-static uint64_t resolve_part(bp_job_work *work, bp_job_part *out, uint64_t *out_count,
-                             const bp_part_draft *draft, const char *pointer)
+static uint64_t resolve_part(bp_job_work *work, bp_job_part *out, const bp_dataset_info **out_info,
+                             uint64_t *out_count, const bp_part_draft *draft, const char *pointer)
 {
     const bp_vocabulary_rule *rule = &work->spec->corpus.rule;
     char place[64];
@@ -163,7 +196,8 @@ static uint64_t resolve_part(bp_job_work *work, bp_job_part *out, uint64_t *out_
         snprintf(place, sizeof place, "%s/dataset", pointer);
         out->dataset = bp_job_copy(work, info->name);
         strcpy(out->sha256, info->sha256);
-        *out_count = unit_count(info, rule);
+        *out_info = info;
+        *out_count = bp_job_unit_count(info, rule);
         if (info->kind != work->corpus->kind)
             bp_job_fault(work, BP_INVALID, place,
                          "data set \"%s\" is of kind \"%s\", the training set of kind \"%s\"",
@@ -176,8 +210,20 @@ static uint64_t resolve_part(bp_job_work *work, bp_job_part *out, uint64_t *out_
     if (!draft->fraction.given)
         return 0;
     out->fraction = draft->fraction.value;
-    *out_count = bp_job_part_rows(out->fraction, unit_count(work->corpus, rule));
+    *out_count = bp_job_part_rows(out->fraction, bp_job_unit_count(work->corpus, rule));
     return *out_count;
+}
+
+/* Whether another part of a text has a token, but none to follow it. */
+static bool short_part(bp_job_work *work)
+{
+    const bp_corpus_spec *corpus = &work->spec->corpus;
+    const bool of_validation = corpus->validation_count == 1;
+    if (!of_validation && corpus->test_count != 1)
+        return false;
+    bp_job_fault(work, BP_INVALID, of_validation ? "/data/validation" : "/data/test",
+                 "this part has one token alone; to be evaluated it needs at least 2");
+    return true;
 }
 
 static void resolve_parts(bp_job_work *work)
@@ -185,12 +231,12 @@ static void resolve_parts(bp_job_work *work)
     bp_job_spec *spec = work->spec;
     const bp_data_draft *draft = &work->draft.data;
     const bool text = work->corpus->kind == BP_DATASET_TEXT;
-    const uint64_t count = unit_count(work->corpus, &spec->corpus.rule);
+    const uint64_t count = bp_job_unit_count(work->corpus, &spec->corpus.rule);
     const uint64_t validation =
-        resolve_part(work, &spec->validation, &spec->corpus.validation_count, &draft->validation,
-                     "/data/validation");
-    const uint64_t test =
-        resolve_part(work, &spec->test, &spec->corpus.test_count, &draft->test, "/data/test");
+        resolve_part(work, &spec->validation, &work->validation, &spec->corpus.validation_count,
+                     &draft->validation, "/data/validation");
+    const uint64_t test = resolve_part(work, &spec->test, &work->test, &spec->corpus.test_count,
+                                       &draft->test, "/data/test");
     const char *unit = !text                                         ? "sentences"
                        : spec->corpus.rule.unit == BP_UNIT_CHARACTER ? "characters"
                                                                      : "words";
@@ -200,6 +246,8 @@ static void resolve_parts(bp_job_work *work)
                      validation > 0 ? "/data/validation/fraction" : "/data/test/fraction",
                      "the parts take %llu %s of %llu and leave none to train on",
                      (unsigned long long)(validation + test), unit, (unsigned long long)count);
+    else if (text && short_part(work))
+        return;
     else if (text && spec->corpus.training_count < 2)
         bp_job_fault(work, BP_INVALID, "/data/dataset",
                      "the training part of data set \"%s\" has %llu %s; a language model needs at "
@@ -212,13 +260,18 @@ void bp_job_resolve_corpus(bp_job_work *work)
     bp_job_spec *spec = work->spec;
     refuse_table_fields(work);
     resolve_task(work);
+    work->task_known = true;
+    bp_job_find_initial(work);
     resolve_rule(work);
     resolve_order(work);
     if (work->corpus->kind == BP_DATASET_TAGGED) {
+        work->targets_known = true;
         if (bp_labels_create(&spec->classes, &work->corpus->columns[BP_TAGS_COLUMN]) != BP_OK) {
+            work->targets_known = false;
             bp_job_no_memory(work);
             return;
         }
+        spec->target_width = spec->classes.count;
         if (spec->classes.count < 2)
             bp_job_fault(work, BP_INVALID, "/data/dataset",
                          "data set \"%s\" has %zu tags; tagging needs at least 2",

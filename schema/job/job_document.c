@@ -30,21 +30,40 @@ static json_t *given_or(const json_t *given, json_t *(*empty)(void))
     return given ? json_deep_copy(given) : empty();
 }
 
-static json_t *data_json(const bp_job_work *work)
+/* How the vocabulary of a corpus is made. */
+static bool add_rule(json_t *data, const bp_vocabulary_rule *rule)
+{
+    bool ok = bp_json_add(data, "unit", json_string(bp_token_unit_names[rule->unit]));
+    ok &= bp_json_add(data, "lowercase", json_boolean(rule->lowercase));
+    ok &= bp_json_add(data, "min_count", json_integer((json_int_t)rule->min_count));
+    ok &= bp_json_add(data, "max_vocabulary",
+                      rule->max_count ? json_integer((json_int_t)rule->max_count) : json_null());
+    return ok;
+}
+
+static bool add_columns(json_t *data, const bp_job_work *work)
 {
     const bp_job_spec *spec = work->spec;
     const bp_data_draft *draft = &work->draft.data;
-    json_t *data = json_object();
-    bool several = json_is_array(draft->target.value);
-    bool ok = bp_json_add(data, "dataset", json_string(spec->dataset));
-    ok &= bp_json_add(data, "version", json_integer((json_int_t)work->training->version));
-    ok &= bp_json_add(data, "sha256", json_string(spec->dataset_sha256));
-    ok &= bp_json_add(data, "features", names_json(spec->features, spec->feature_count));
+    const bool several = json_is_array(draft->target.value);
+    bool ok = bp_json_add(data, "features", names_json(spec->features, spec->feature_count));
     ok &= bp_json_add(data, "target",
                       several ? names_json(spec->targets, spec->target_count)
                               : json_string(spec->targets[0].name));
     ok &= bp_json_add(data, "exclude", given_or(draft->exclude.value, json_array));
     ok &= bp_json_add(data, "columns", given_or(draft->columns.value, json_object));
+    return ok;
+}
+
+static json_t *data_json(const bp_job_work *work)
+{
+    const bp_job_spec *spec = work->spec;
+    const bp_dataset_info *info = work->corpus ? work->corpus : work->training;
+    json_t *data = json_object();
+    bool ok = bp_json_add(data, "dataset", json_string(spec->dataset));
+    ok &= bp_json_add(data, "version", json_integer((json_int_t)info->version));
+    ok &= bp_json_add(data, "sha256", json_string(spec->dataset_sha256));
+    ok &= work->corpus ? add_rule(data, &spec->corpus.rule) : add_columns(data, work);
     if (spec->validation.dataset || spec->validation.fraction > 0)
         ok &= bp_json_add(data, "validation", part_json(&spec->validation, work->validation));
     if (spec->test.dataset || spec->test.fraction > 0)
@@ -125,6 +144,9 @@ static json_t *training_json(const bp_job_spec *spec)
         (json_int_t)spec->threads, "gradient_check", (int)spec->gradient_check);
     const bp_choice_style style = {.family = &bp_stopping_family};
     bool ok = json != NULL;
+    if (ok && spec->task == BP_TASK_LANGUAGE_MODEL)
+        ok = bp_json_add(json, "sequence_length",
+                         json_integer((json_int_t)spec->corpus.sequence_length));
     if (ok && training->clip_norm > 0)
         ok = bp_json_add(json, "clip_norm", bp_json_real(training->clip_norm));
     if (ok && training->early_stopping.member)
@@ -142,7 +164,8 @@ json_t *bp_job_document(const bp_job_work *work)
     ok &= bp_json_add(document, "task", json_string(bp_task_names[spec->task]));
     ok &= bp_json_add(document, "priority", json_integer(spec->priority));
     ok &= bp_json_add(document, "data", data_json(work));
-    ok &= bp_json_add(document, "preprocess", preprocess_json(spec));
+    if (!work->corpus)
+        ok &= bp_json_add(document, "preprocess", preprocess_json(spec));
     ok &= bp_json_add(document, "network", network_json(spec));
     ok &= bp_json_add(document, "loss", loss_json(work));
     ok &=
@@ -219,6 +242,15 @@ json_t *bp_job_validation_json(const bp_job_spec *spec, json_t *resolved, json_t
                       json_pack("{s:I, s:I, s:I}", "training", (json_int_t)size->training_rows,
                                 "validation", (json_int_t)size->validation_rows, "test",
                                 (json_int_t)size->test_rows));
+    if (spec->corpus.vocabulary)
+        ok &= bp_json_add(json, "vocabulary",
+                          json_pack("{s:s, s:I}", "unit",
+                                    bp_token_unit_names[spec->corpus.rule.unit], "size",
+                                    (json_int_t)bp_vocabulary_count(spec->corpus.vocabulary)));
+    if (size->stream_count > 0)
+        ok &= bp_json_add(json, "sequence",
+                          json_pack("{s:I, s:I}", "streams", (json_int_t)size->stream_count,
+                                    "steps", (json_int_t)size->step_count));
     ok &= bp_json_add(json, "warnings", json_incref(warnings));
     return bp_json_whole(json, ok);
 }

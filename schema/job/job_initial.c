@@ -56,6 +56,9 @@ static void find_checkpoint(bp_job_work *work, int64_t job, uint64_t number)
 void bp_job_find_initial(bp_job_work *work)
 {
     const bp_initial_draft *draft = &work->draft.initial;
+    if (work->initial_is_sought)
+        return;
+    work->initial_is_sought = true;
     if (draft->model.value)
         find_model(work, draft->model.value,
                    draft->version.given ? (uint64_t)draft->version.value : 0);
@@ -64,14 +67,28 @@ void bp_job_find_initial(bp_job_work *work)
                         draft->checkpoint.given ? (uint64_t)draft->checkpoint.value : 0);
 }
 
-/* "version 3 of model \"x\"", "checkpoint 2 of job 7" */
-static void put_source(FILE *out, const bp_model_info *info)
+void bp_job_put_source(FILE *out, const bp_model_info *info)
 {
     if (info->checkpoint)
         fprintf(out, "checkpoint %llu of job %lld", (unsigned long long)info->checkpoint,
                 (long long)info->job);
     else
         fprintf(out, "version %llu of model \"%s\"", (unsigned long long)info->version, info->name);
+}
+
+char *bp_job_source_text(bp_job_work *work)
+{
+    char *source = NULL;
+    size_t size;
+    FILE *out = open_memstream(&source, &size);
+    if (out) {
+        bp_job_put_source(out, work->initial);
+        if (fclose(out) == 0)
+            return source;
+    }
+    free(source);
+    bp_job_no_memory(work);
+    return NULL;
 }
 
 static void put_shape(FILE *out, const bp_tensor *tensor)
@@ -108,7 +125,7 @@ static void tensor_fault(bp_job_work *work, const bp_place *place, size_t layer,
         fputs(ours ? "is not in" : "is only in", out);
     }
     fputc(' ', out);
-    put_source(out, work->initial);
+    bp_job_put_source(out, work->initial);
     fputs(", whose weights are to be taken", out);
     if (fclose(out) != 0)
         bp_job_no_memory(work);
@@ -149,19 +166,11 @@ static bool plan(bp_layer_shape *out, const bp_layer_spec *layer, bp_layer_input
 
 static void layers_fault(bp_job_work *work, const bp_place *place)
 {
-    char *source = NULL;
-    size_t size;
-    FILE *out = open_memstream(&source, &size);
-    if (out) {
-        put_source(out, work->initial);
-        if (fclose(out) == 0)
-            bp_reader_fault(&work->reader, place, BP_SHAPE,
-                            "there are %zu layers here and %zu in %s, whose weights are to be "
-                            "taken",
-                            work->spec->layer_count, work->initial->layer_count, source);
-    }
-    if (!source)
-        bp_job_no_memory(work);
+    char *source = bp_job_source_text(work);
+    if (source)
+        bp_reader_fault(&work->reader, place, BP_SHAPE,
+                        "there are %zu layers here and %zu in %s, whose weights are to be taken",
+                        work->spec->layer_count, work->initial->layer_count, source);
     free(source);
 }
 
@@ -175,12 +184,23 @@ void bp_job_check_initial(bp_job_work *work)
     const bp_place layers = bp_place_member(&network, "layers");
     const bp_place initial = bp_place_member(&root, "initial");
     const bool given = work->draft.network.given;
+    if ((bp_task_is_of_corpus(spec->task) || bp_task_is_of_corpus(info->task)) &&
+        spec->task != info->task) {
+        char *source = bp_job_source_text(work);
+        if (source)
+            bp_reader_fault(&work->reader, &initial, BP_INVALID, "%s is for %s; the task is %s",
+                            source, bp_task_names[info->task], bp_task_names[spec->task]);
+        free(source);
+        return;
+    }
     if (spec->layer_count != info->layer_count) {
         layers_fault(work, given ? &layers : &initial);
         return;
     }
     bp_layer_input our_input = bp_network_first_input(&spec->training.network);
-    bp_layer_input their_input = {.width = info->preparation.prepared_width};
+    bp_network_spec theirs_spec;
+    bp_model_info_network(&theirs_spec, info, spec->training.network.isa, 1);
+    bp_layer_input their_input = bp_network_first_input(&theirs_spec);
     for (size_t index = 0; index < spec->layer_count; index++) {
         bp_layer_shape ours, theirs;
         if (!plan(&ours, &spec->layers[index], &our_input) ||

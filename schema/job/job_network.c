@@ -22,9 +22,10 @@ enum {
     DEFAULT_HIDDEN_UNITS = 64,
     DEFAULT_BATCH = 64,
     DEFAULT_EPOCHS = 50,
+    DEFAULT_TOKEN_EPOCHS = 10, /* over a corpus, of which an epoch has many more steps */
     DEFAULT_METRIC_STEPS = 50
 };
-static const double default_learning_rate = 0.05;
+static const double default_learning_rate = 0.05, default_token_learning_rate = 0.002;
 
 /* Of scaled features: directions in which the training rows spread less than this count as none. */
 static const double default_whiten_epsilon = 1e-5;
@@ -134,6 +135,8 @@ static void take_layers(bp_job_work *work)
             return;
         spec->layer_count = work->initial->layer_count;
         memcpy(spec->layers, work->initial->layers, spec->layer_count * sizeof *spec->layers);
+    } else if (work->corpus) {
+        bp_job_default_token_layers(work);
     } else {
         spec->layers = bp_job_allocate(work, 2, sizeof *spec->layers);
         if (!spec->layers)
@@ -159,9 +162,9 @@ static void take_layers(bp_job_work *work)
 
 static void choose_loss(bp_job_work *work)
 {
-    const bool classes = work->spec->task == BP_TASK_CLASSIFICATION;
+    const bool values = work->spec->task == BP_TASK_REGRESSION;
     const enum bp_loss_index usual =
-        classes ? BP_LOSS_softmax_cross_entropy : BP_LOSS_mean_squared_error;
+        values ? BP_LOSS_mean_squared_error : BP_LOSS_softmax_cross_entropy;
     work->spec->training.network.loss = work->draft.loss.member
                                             ? work->draft.loss
                                             : bp_choice_default(bp_loss_family.members[usual]);
@@ -171,7 +174,20 @@ static void choose_loss(bp_job_work *work)
 static bool is_binary_of_others(const bp_job_spec *spec)
 {
     return bp_loss_of(spec->training.network.loss.member)->binary &&
-           spec->task == BP_TASK_CLASSIFICATION && spec->target_width != 2;
+           spec->task != BP_TASK_REGRESSION && spec->target_width != 2;
+}
+
+/* "one unit for each of the 3 classes of "species"" */
+static void output_width_fault(bp_job_work *work, size_t index, const char *field, double units)
+{
+    static const char *const names[] = {"classes", "numbers to predict", "tags",
+                                        "entries of the vocabulary"};
+    const bp_job_spec *spec = work->spec;
+    bp_job_layer_fault(work, BP_INVALID, index, field,
+                       "the last layer must have one unit for each of the %zu %s of \"%s\", got "
+                       "%.17g; \"auto\" takes the right number",
+                       spec->target_width, names[spec->task],
+                       work->corpus ? work->corpus->name : spec->targets[0].name, units);
 }
 
 static void check_output_width(bp_job_work *work, bp_layer_spec *last)
@@ -190,25 +206,20 @@ static void check_output_width(bp_job_work *work, bp_layer_spec *last)
         return; /* right, or at fault already */
     const char *field = last->layer.member->parameters[parameter].name;
     const size_t index = spec->layer_count - 1;
-    bool classes = spec->task == BP_TASK_CLASSIFICATION;
-    if (loss->binary)
+    if (width == 1 && spec->task != BP_TASK_REGRESSION)
         bp_job_layer_fault(
             work, BP_INVALID, index, field,
             "under %s the last layer must have one unit, got %.17g; \"auto\" takes the "
             "right number",
             loss->member.name, *units);
     else
-        bp_job_layer_fault(
-            work, BP_INVALID, index, field,
-            "the last layer must have one unit for each of the %zu %s of \"%s\", got "
-            "%.17g; \"auto\" takes the right number",
-            spec->target_width, classes ? "classes" : "numbers to predict", spec->targets[0].name,
-            *units);
+        output_width_fault(work, index, field, *units);
 }
 
 static void resolve_layers(bp_job_work *work)
 {
     take_layers(work);
+    bp_job_check_token_layers(work);
     bp_job_spec *spec = work->spec;
     for (size_t index = 0; index < spec->layer_count; index++) {
         bp_layer_spec *layer = &spec->layers[index];
@@ -244,19 +255,20 @@ static void resolve_loss(bp_job_work *work)
     if (!work->task_known)
         return;
     const bp_loss *record = bp_loss_of(loss->member);
-    if (record->target_kind == BP_TARGET_NONE) {
+    if (work->corpus)
+        bp_job_check_corpus_loss(work);
+    else if (record->paired)
         bp_job_fault(work, BP_INVALID, "/loss",
                      "%s compares windows of tagged sentences with corrupted ones, and this data "
                      "set has none",
                      loss->member->name);
-        return;
-    }
-    if ((record->target_kind == BP_TARGET_CLASS) != classes)
+    else if ((record->target_kind == BP_TARGET_CLASS) != classes)
         bp_job_fault(work, BP_INVALID, "/loss", "%s is a loss for %s; the task is %s",
                      loss->member->name, bp_task_names[!spec->task], bp_task_names[spec->task]);
     if (work->targets_known && is_binary_of_others(spec))
         bp_job_fault(work, BP_INVALID, "/loss", "%s is a loss for two classes, but \"%s\" has %zu",
-                     loss->member->name, spec->targets[0].name, spec->target_width);
+                     loss->member->name, work->corpus ? work->corpus->name : spec->targets[0].name,
+                     spec->target_width);
     if (!record->merges || spec->layer_count == 0)
         return;
     const bp_member *activation = spec->layers[spec->layer_count - 1].activation.member;
@@ -282,7 +294,7 @@ static double guess_learning_rate(const bp_job_work *work)
 {
     const bp_job_spec *spec = work->spec;
     double largest = 1;
-    if (spec->task == BP_TASK_CLASSIFICATION || !work->targets_known ||
+    if (spec->task != BP_TASK_REGRESSION || !work->targets_known ||
         spec->target_scaling.member->index != BP_TARGET_SCALING_none)
         return default_learning_rate;
     for (size_t index = 0; index < spec->target_count; index++) {
@@ -360,17 +372,26 @@ static void resolve_watching(bp_job_work *work)
                       (bp_watched)training->early_stopping.value[BP_EARLY_STOPPING_METRIC]);
 }
 
+static void choose_optimizer(bp_job_work *work)
+{
+    bp_choice *optimizer = &work->spec->training.optimizer;
+    if (work->draft.optimizer.member) {
+        *optimizer = work->draft.optimizer;
+    } else if (work->corpus) {
+        *optimizer = bp_choice_default(bp_optimizer_family.members[BP_OPTIMIZER_adam]);
+        optimizer->value[0] = default_token_learning_rate; /* hyperparameter 0 of each */
+    } else {
+        *optimizer = bp_choice_default(bp_optimizer_family.members[BP_OPTIMIZER_momentum]);
+        optimizer->value[0] = guess_learning_rate(work);
+    }
+}
+
 static void resolve_training(bp_job_work *work)
 {
     bp_job_spec *spec = work->spec;
     const bp_job_draft *draft = &work->draft;
     bp_training_spec *training = &spec->training;
-    if (draft->optimizer.member) {
-        training->optimizer = draft->optimizer;
-    } else {
-        training->optimizer = bp_choice_default(bp_optimizer_family.members[BP_OPTIMIZER_momentum]);
-        training->optimizer.value[0] = guess_learning_rate(work); /* hyperparameter 0 of each */
-    }
+    choose_optimizer(work);
     training->schedule = draft->schedule.member
                              ? draft->schedule
                              : bp_choice_default(bp_schedule_family.members[BP_SCHEDULE_constant]);
@@ -379,10 +400,12 @@ static void resolve_training(bp_job_work *work)
         if (draft->regularizer[index].member)
             training->regularizers[training->regularizer_count++] = draft->regularizer[index];
     training->clip_norm = draft->training.clip_norm.given ? draft->training.clip_norm.value : 0;
-    training->seed = (uint64_t)count_or(&draft->training.seed, 1);
-    training->epochs = (uint64_t)count_or(&draft->training.epochs, DEFAULT_EPOCHS);
+    training->seed = (uint64_t)count_or(&draft->training.seed, BP_DEFAULT_SEED);
+    training->epochs = (uint64_t)count_or(&draft->training.epochs,
+                                          work->corpus ? DEFAULT_TOKEN_EPOCHS : DEFAULT_EPOCHS);
     training->batch_size = (size_t)count_or(&draft->training.batch_size, DEFAULT_BATCH);
-    training->shuffle = draft->training.shuffle.given ? draft->training.shuffle.value : true;
+    if (!work->corpus)
+        training->shuffle = draft->training.shuffle.given ? draft->training.shuffle.value : true;
     training->network.dtype = (bp_dtype)count_or(&draft->training.dtype, BP_FLOAT32);
     spec->gradient_check = draft->training.gradient_check.value; /* false where absent */
     spec->threads = (size_t)count_or(&draft->training.threads, 1);
@@ -392,8 +415,8 @@ static void resolve_training(bp_job_work *work)
         bp_job_fault(work, BP_TOO_LARGE, "/training/threads",
                      "must be at most %zu, which is what this server gives a job, got %zu",
                      work->limits->thread_count, spec->threads);
-    uint64_t batch = training->batch_size;
-    uint64_t steps = work->training_rows / batch + (work->training_rows % batch != 0), total;
+    const uint64_t steps = bp_job_step_count(work);
+    uint64_t total;
     if (__builtin_mul_overflow(steps, training->epochs, &total) ||
         total > (uint64_t)BP_JSON_INTEGER_MAXIMUM)
         bp_job_fault(work, BP_TOO_LARGE, "/training/epochs",
@@ -403,7 +426,8 @@ static void resolve_training(bp_job_work *work)
 
 void bp_job_resolve_network(bp_job_work *work)
 {
-    resolve_preparation(work);
+    if (!work->corpus)
+        resolve_preparation(work);
     choose_loss(work);
     resolve_layers(work);
     resolve_loss(work);
@@ -412,4 +436,6 @@ void bp_job_resolve_network(bp_job_work *work)
     spec->training.network.layers = spec->layers;
     spec->training.network.layer_count = spec->layer_count;
     spec->training.network.input_width = spec->input_width;
+    if (work->corpus)
+        bp_job_resolve_token_input(work);
 }

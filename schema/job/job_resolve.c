@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,16 @@ char *bp_job_copy(bp_job_work *work, const char *text)
     return copy;
 }
 
+void bp_job_set_value(bp_choice *choice, const char *name, double value)
+{
+    for (size_t index = 0; index < choice->member->parameter_count; index++)
+        if (!strcmp(choice->member->parameters[index].name, name)) {
+            choice->value[index] = value;
+            return;
+        }
+    assert(!"a hyperparameter of that name");
+}
+
 void *bp_job_allocate(bp_job_work *work, size_t count, size_t size)
 {
     void *made = calloc(count ? count : 1, size);
@@ -70,14 +81,11 @@ static void resolve(bp_job_work *work, const json_t *body, bp_job_size *size)
     resolve_name(work);
     bp_job_resolve_parts(work);
     bp_job_find_initial(work);
+    bp_job_resolve_vocabulary(work);
     bp_job_resolve_network(work);
     bp_job_resolve_class_weights(work);
     bp_job_resolve_checkpoint(work);
     bp_job_check_initial(work);
-    if (work->corpus && !bp_faults_any(work->reader.faults))
-        bp_job_fault(work, BP_UNSUPPORTED, "/data/dataset",
-                     "data set \"%s\" is of kind \"%s\", over which no job can be run yet",
-                     work->corpus->name, bp_dataset_kind_name(work->corpus->kind));
     if (!bp_faults_any(work->reader.faults))
         bp_job_resolve_size(work, size);
 }
@@ -143,6 +151,7 @@ void bp_job_spec_free(bp_job_spec *spec)
     free(spec->feature_categories);
     free_columns(spec->targets, spec->target_count);
     bp_labels_done(&spec->classes);
+    bp_vocabulary_free(spec->corpus.vocabulary);
     free(spec->validation.dataset);
     free(spec->test.dataset);
     free(spec->layers);

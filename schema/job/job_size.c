@@ -2,41 +2,29 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/loss/loss.h"
 #include "core/training/segment.h"
 #include "core/training/trainer_state.h"
 #include "schema/job/job_rows.h"
 #include "schema/job/job_work.h"
 
-/* Sums products of sizes; sticky overflow. */
-typedef struct byte_sum {
-    uint64_t bytes;
-    bool overflow;
-} byte_sum;
-
-static void add_bytes(byte_sum *sum, uint64_t rows, uint64_t width, uint64_t size)
-{
-    uint64_t bytes;
-    if (__builtin_mul_overflow(rows, width, &bytes) ||
-        __builtin_mul_overflow(bytes, size, &bytes) ||
-        __builtin_add_overflow(sum->bytes, bytes, &sum->bytes))
-        sum->overflow = true;
-}
-
 /* What a run keeps of the data. */
-static byte_sum data_bytes(const bp_job_work *work)
+static bp_byte_sum data_bytes(const bp_job_work *work)
 {
+    if (work->corpus)
+        return bp_job_corpus_bytes(work);
     const bp_job_spec *spec = work->spec;
     size_t real_size = bp_dtype_size(spec->training.network.dtype);
     const uint64_t parts[] = {work->training_rows, work->validation_rows, work->test_rows};
-    byte_sum sum = {0};
+    bp_byte_sum sum = {0};
     for (size_t part = 0; part < 3; part++) {
-        add_bytes(&sum, parts[part], spec->input_width, real_size);
+        bp_byte_sum_add(&sum, parts[part], spec->input_width, real_size);
         if (spec->task == BP_TASK_CLASSIFICATION)
-            add_bytes(&sum, parts[part], 1, sizeof(int32_t));
+            bp_byte_sum_add(&sum, parts[part], 1, sizeof(int32_t));
         else
-            add_bytes(&sum, parts[part], spec->target_width, real_size);
+            bp_byte_sum_add(&sum, parts[part], spec->target_width, real_size);
     }
-    add_bytes(&sum, work->preparation_bytes, 1, 1);
+    bp_byte_sum_add(&sum, work->preparation_bytes, 1, 1);
     return sum;
 }
 
@@ -52,26 +40,31 @@ static uint64_t longest_part(const bp_job_work *work)
 
 /* Beside the data while it is read, when there is no trainer yet: raw rows on their way through the
  * preparation, and what it takes to fit that. */
-static byte_sum loading_bytes(const bp_job_work *work)
+static bp_byte_sum loading_bytes(const bp_job_work *work)
 {
+    if (work->corpus)
+        return bp_job_corpus_loading_bytes(work);
     const uint64_t longest = longest_part(work);
     const uint64_t staged = longest < BP_STAGING_ROWS ? longest : BP_STAGING_ROWS;
-    byte_sum sum = {0};
-    add_bytes(&sum, staged, work->raw_width, sizeof(double));
-    add_bytes(&sum, work->fitting_bytes, 1, 1);
+    bp_byte_sum sum = {0};
+    bp_byte_sum_add(&sum, staged, work->raw_width, sizeof(double));
+    bp_byte_sum_add(&sum, work->fitting_bytes, 1, 1);
     return sum;
 }
 
 /* Beside trainer and snapshot while a checkpoint is written: a piece of at most 4 MB as a row of the
- * database, and before the first one the preparation as predictions need it: a copy, in base64 within a
- * JSON document, its text, and that as a row. */
-static byte_sum writing_bytes(const bp_job_work *work, const bp_network_size *network)
+ * database, and before the first one the preparation (or the vocabulary) as predictions need it: a copy, in
+ * base64 within a JSON document, its text, and that as a row. */
+static bp_byte_sum writing_bytes(const bp_job_work *work, const bp_network_size *network)
 {
     enum { PIECE_BYTES = 4 << 20, PREPARATION_COPIES = 4 };
     const uint64_t parameters = network->parameter_bytes;
-    byte_sum sum = {0};
-    add_bytes(&sum, parameters < PIECE_BYTES ? parameters : PIECE_BYTES, 1, 1);
-    add_bytes(&sum, work->preparation_bytes, PREPARATION_COPIES, 1);
+    const bp_vocabulary *vocabulary = work->spec->corpus.vocabulary;
+    bp_byte_sum sum = {0};
+    bp_byte_sum_add(&sum, parameters < PIECE_BYTES ? parameters : PIECE_BYTES, 1, 1);
+    bp_byte_sum_add(&sum, work->preparation_bytes, PREPARATION_COPIES, 1);
+    if (vocabulary)
+        bp_byte_sum_add(&sum, bp_vocabulary_bytes(vocabulary), PREPARATION_COPIES, 1);
     return sum;
 }
 
@@ -144,6 +137,19 @@ static void check_limits(bp_job_work *work, const bp_job_size *size)
                      "%s", detail);
 }
 
+/* Rows of the first batch: all of a chunk; true windows and wrong ones. */
+static void plan_first_batch(bp_network_spec *network, const bp_job_work *work)
+{
+    const bp_training_spec *training = &work->spec->training;
+    const uint64_t rows = bp_job_epoch_rows(work);
+    bp_job_chunk_size(&network->sequence.streams, &network->sequence.steps, work);
+    network->batch_rows = training->batch_size < rows ? training->batch_size : (size_t)rows;
+    if (network->sequence.streams > 0)
+        network->batch_rows = network->sequence.streams * network->sequence.steps;
+    if (bp_loss_of(network->loss.member)->paired)
+        network->batch_rows *= 2;
+}
+
 /* What training.gradient_check takes beside the trainer: a float64 network of the same layers that keeps
  * every z, its batch with the order in which rows are taken, a cut of the parameters into blocks, and
  * two bytes for each unit and row that may have kinks. 0 where there is no check. */
@@ -158,8 +164,7 @@ static bp_status check_bytes(uint64_t *out, const bp_job_work *work, bp_error *e
     network.dtype = BP_FLOAT64;
     network.use = BP_USE_TRAINING;
     network.keep_z = true;
-    network.batch_rows = training->batch_size < work->training_rows ? training->batch_size
-                                                                    : (size_t)work->training_rows;
+    plan_first_batch(&network, work);
     bp_network_size size;
     bp_status status = bp_network_measure(&size, &network, error);
     if (status != BP_OK)
@@ -167,11 +172,17 @@ static bp_status check_bytes(uint64_t *out, const bp_job_work *work, bp_error *e
     bp_segments segments = {0};
     bp_arena cut = bp_arena_measure();
     bp_segments_plan(&segments, &cut, &size);
-    byte_sum sum = {.bytes = size.total_bytes, .overflow = cut.overflow};
-    add_bytes(&sum, cut.used_bytes, 1, 1);
-    add_bytes(&sum, network.batch_rows, spec->input_width, sizeof(double));
-    add_bytes(&sum, network.batch_rows, spec->target_width, sizeof(double));
-    add_bytes(&sum, training->shuffle ? work->training_rows : 0, 1, sizeof(size_t));
+    bp_byte_sum sum = {.bytes = size.total_bytes, .overflow = cut.overflow};
+    bp_byte_sum_add(&sum, cut.used_bytes, 1, 1);
+    if (work->corpus) {
+        bp_byte_sum_add(&sum, network.batch_rows, spec->input_width, sizeof(int32_t));
+        bp_byte_sum_add(&sum, network.batch_rows + spec->corpus.sequence_length + 1, 1,
+                        sizeof(int32_t));
+    } else {
+        bp_byte_sum_add(&sum, network.batch_rows, spec->input_width, sizeof(double));
+        bp_byte_sum_add(&sum, network.batch_rows, spec->target_width, sizeof(double));
+    }
+    bp_byte_sum_add(&sum, training->shuffle ? work->training_rows : 0, 1, sizeof(size_t));
     bp_layer_input input = bp_network_first_input(&network);
     for (size_t index = 0; index < spec->layer_count; index++) {
         const bp_layer_type *type = bp_layer_type_of(spec->layers[index].layer.member);
@@ -180,13 +191,20 @@ static bp_status check_bytes(uint64_t *out, const bp_job_work *work, bp_error *e
         if (status != BP_OK)
             return status;
         input = bp_layer_above(input, &type->member, &shape);
-        add_bytes(&sum, network.batch_rows, input.width, 2);
+        bp_byte_sum_add(&sum, network.batch_rows, input.width, 2);
     }
     if (sum.overflow)
         return bp_error_set(error, BP_TOO_LARGE, "/training/gradient_check",
                             "the check of the gradient is larger than any memory");
     *out = sum.bytes;
     return BP_OK;
+}
+
+/* Whether an evaluation keeps what each token is taken for: to count entities. */
+static bool decides(const bp_job_work *work)
+{
+    return work->spec->task == BP_TASK_TAGGING &&
+           !bp_loss_of(work->spec->training.network.loss.member)->paired;
 }
 
 /* The most of what comes and goes beside trainer and snapshot: an evaluation, a check of the gradient, a
@@ -197,6 +215,9 @@ static bool beside_bytes(uint64_t *out, bp_job_work *work, const bp_network_size
     size_t evaluation_bytes = 0;
     const bp_evaluator_spec evaluator =
         bp_training_evaluator(&work->spec->training, network, (size_t)longest_part(work));
+    bp_byte_sum decided = {0};
+    if (decides(work))
+        bp_byte_sum_add(&decided, longest_part(work), 1, sizeof(int32_t));
     if (work->targets_known &&
         bp_evaluator_measure(&evaluation_bytes, &evaluator, &error) != BP_OK) {
         bp_job_fault(work, error.status, "/data/target", "%s", error.message);
@@ -207,12 +228,17 @@ static bool beside_bytes(uint64_t *out, bp_job_work *work, const bp_network_size
         bp_job_fault(work, error.status, error.where, "%s", error.message);
         return false;
     }
-    const byte_sum writing = writing_bytes(work, network);
+    const bp_byte_sum writing = writing_bytes(work, network);
     if (writing.overflow) {
         data_fault(work);
         return false;
     }
-    *out = larger(larger(evaluation_bytes, checking_bytes), writing.bytes);
+    if (decided.overflow ||
+        __builtin_add_overflow(decided.bytes, evaluation_bytes, &decided.bytes)) {
+        data_fault(work);
+        return false;
+    }
+    *out = larger(larger(decided.bytes, checking_bytes), writing.bytes);
     return true;
 }
 
@@ -224,9 +250,10 @@ void bp_job_resolve_size(bp_job_work *work, bp_job_size *out)
                         .test_rows = work->test_rows};
     bp_error error = {0};
     size_t training_bytes;
-    const byte_sum data = data_bytes(work), loading = loading_bytes(work);
+    const bp_byte_sum data = data_bytes(work), loading = loading_bytes(work);
+    bp_job_chunk_size(&size.stream_count, &size.step_count, work);
     if (bp_trainer_measure(&training_bytes, &size.network, &spec->training,
-                           (size_t)work->training_rows, &error) != BP_OK) {
+                           (size_t)bp_job_epoch_rows(work), &error) != BP_OK) {
         bool inferred = !work->draft.network.given && !strncmp(error.where, "/network", 8);
         bp_job_fault(work, error.status, inferred ? "/data" : error.where, "%s", error.message);
         return;

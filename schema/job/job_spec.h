@@ -123,8 +123,10 @@ typedef struct bp_corpus_measure {
     uint64_t training_rows, validation_rows, test_rows, entity_rows;
 } bp_corpus_measure;
 
-/* The tag of a token that belongs to no entity. */
+/* The tag of a token that belongs to no entity; and the first id of a word in a vocabulary with padding, behind
+ * the two tokens. */
 #define BP_OUTSIDE_TAG "O"
+enum { BP_FIRST_WORD = 2 };
 
 /* Finds what a job names. Answers are borrowed until the resolving call returns. */
 typedef struct bp_dataset_lookup {
@@ -178,13 +180,17 @@ BP_CHECK_RESULT bp_status bp_job_resolve(bp_job_spec **out, json_t **out_resolve
                                          const bp_job_limits *limits, bp_isa isa);
 
 /* The answer to validate_only: {"specification", "layers": [{"type", "input", "output",
- * "parameters", "tensors"}], "parameters", "memory": {…}, "rows": {…}, "warnings"}. Steals nothing. */
+ * "parameters", "tensors"}], "parameters", "memory": {…}, "rows": {…}, "vocabulary"?, "sequence"?, "warnings"}.
+ * Steals nothing. */
 json_t *bp_job_validation_json(const bp_job_spec *spec, json_t *resolved, json_t *warnings,
                                const bp_job_size *size);
 
 /* {"model", "version"} or {"job", "checkpoint"}: whose weights a job begins with, one of which it has. NULL:
  * no memory. */
 json_t *bp_job_initial_json(const bp_job_spec *spec);
+
+/* How a loss of pairs makes its wrong windows. */
+bp_corruption_kind bp_job_corruption(const bp_choice *loss);
 
 /* "balanced" class weights from the labels of the training rows, (row_count) each below the number of
  * classes: n / (k n_c) for a class of n_c among n rows, k classes in all; 1 for a class without rows.

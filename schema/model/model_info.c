@@ -174,8 +174,8 @@ void bp_model_info_network(bp_network_spec *out, const bp_model_info *info, bp_i
                              .loss = info->loss};
     if (bp_task_is_of_corpus(info->task)) {
         out->input_kind = BP_INPUT_TOKENS;
-        out->token_count = bp_vocabulary_count(info->vocabulary);
         out->input_width = info->window_width;
+        out->token_count = bp_vocabulary_count(info->vocabulary);
     }
     if (info->task == BP_TASK_LANGUAGE_MODEL) {
         out->sequence.streams = 1;

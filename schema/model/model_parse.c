@@ -252,6 +252,8 @@ static void read_info(bp_stored *stored, bp_model_info *info, const json_t *json
 
 static size_t shown_width(const bp_model_info *info)
 {
+    if (bp_loss_of(info->loss.member)->paired)
+        return 1; /* a score, whatever the tags */
     switch (info->task) {
     case BP_TASK_CLASSIFICATION:
     case BP_TASK_TAGGING:

@@ -125,20 +125,25 @@ static size_t cached_bytes(const bp_corpus_cache *cache)
     return bytes;
 }
 
+/* Lets go of what was not used for longest until so many bytes more are within the limit; of everything for
+ * one that is larger, which must be found all the same by whoever asks next. */
+static void make_room(bp_corpus_cache *cache, size_t bytes)
+{
+    while (cached_bytes(cache) > 0 && cached_bytes(cache) + bytes > CACHE_BYTES) {
+        cache_entry *least = NULL;
+        for (size_t i = 0; i < ENTRY_COUNT; i++)
+            if (cache->entries[i].used && (!least || cache->entries[i].used < least->used))
+                least = &cache->entries[i];
+        drop(least);
+    }
+}
+
 static void keep(bp_corpus_cache *cache, const corpus_key *key, bp_vocabulary *vocabulary,
                  const bp_corpus_counts *counts)
 {
-    if (bp_vocabulary_bytes(vocabulary) > CACHE_BYTES)
-        return;
     pthread_mutex_lock(&cache->mutex);
     if (!find(cache, key)) {
-        while (cached_bytes(cache) + bp_vocabulary_bytes(vocabulary) > CACHE_BYTES) {
-            cache_entry *least = NULL;
-            for (size_t i = 0; i < ENTRY_COUNT; i++)
-                if (cache->entries[i].used && (!least || cache->entries[i].used < least->used))
-                    least = &cache->entries[i];
-            drop(least);
-        }
+        make_room(cache, bp_vocabulary_bytes(vocabulary));
         cache_entry *entry = oldest(cache);
         drop(entry);
         memcpy(&entry->key, key, sizeof *key);

@@ -85,19 +85,23 @@ void bp_datasets_delete(bp_datasets *datasets, const char *name,
 /* ---- a job's data; on its trainer thread ---- */
 
 typedef struct bp_job_data {
-    bp_preparation preparation;
+    bp_preparation preparation;        /* of tables */
     bp_preparation target_preparation; /* of scaled targets as one column; column_count 0: none */
     bp_examples training, validation, test; /* row_count 0: no such part */
-    void *owned;                            /* what bp_job_data_done frees */
+    struct bp_job_corpora *corpora;         /* of corpora, which have no preparations; else NULL */
+    void *owned;                            /* what bp_job_data_done frees, of tables */
 } bp_job_data;
 
 /* Reads and verifies the column files, splits, drops rows as the policy says, fits the preparation on
- * the training rows and prepares every part. cancelled is polled between blocks (may be NULL).
- * BP_NOT_FOUND, BP_CORRUPT (a file is not what its name says), BP_NO_MEMORY, BP_CANCELLED. */
+ * the training rows and prepares every part; of corpora, lays out ids and windows. cancelled is polled between blocks (may be NULL).
+ * BP_NOT_FOUND, BP_CORRUPT (a file is not what its name says), BP_INVALID (data that does not fit the job),
+ * BP_NO_MEMORY, BP_CANCELLED. */
 BP_CHECK_RESULT bp_status bp_job_data_load(bp_job_data *out, bp_datasets *datasets,
                                            const bp_job_spec *spec,
                                            bool (*cancelled)(void *context), void *context,
                                            bp_error *error);
-void bp_job_data_done(bp_job_data *data);
+/* Class of each row or token of the training part; NULL: there are none. */
+const int32_t *bp_job_data_labels(const bp_job_data *data);
+void bp_job_data_done(bp_job_data *data); /* accepts zeroed */
 
 #endif

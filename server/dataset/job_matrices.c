@@ -11,6 +11,7 @@
 #include "core/random/random.h"
 #include "schema/job/job_rows.h"
 #include "server/dataset/datasets_state.h"
+#include "server/dataset/job_corpora.h"
 #include "server/dataset/row_reader.h"
 
 /* Doubles in a block of raw rows: small enough for the second-level cache. */
@@ -503,6 +504,8 @@ bp_status bp_job_data_load(bp_job_data *out, bp_datasets *datasets, const bp_job
     job_loader loader = {
         .datasets = datasets, .spec = spec, .cancelled = cancelled, .context = context};
     bp_preparation preparation = {0}, target = {0};
+    if (bp_task_is_of_corpus(spec->task))
+        return bp_job_corpora_load(out, datasets, spec, cancelled, context, error);
     owned_arrays *owned = calloc(1, sizeof *owned);
     bp_status status = owned ? open_parts(&loader, error) : no_memory(error);
     if (status == BP_OK)
@@ -534,6 +537,7 @@ bp_status bp_job_data_load(bp_job_data *out, bp_datasets *datasets, const bp_job
         hand_over(out, &loader, owned);
         out->preparation = preparation;
         out->target_preparation = target;
+        out->corpora = NULL;
         owned = NULL;
     } else {
         bp_preparation_done(&preparation);
@@ -551,12 +555,18 @@ bp_status bp_job_data_load(bp_job_data *out, bp_datasets *datasets, const bp_job
     return status;
 }
 
+const int32_t *bp_job_data_labels(const bp_job_data *data)
+{
+    return data->corpora ? data->training.windows.label : data->training.label;
+}
+
 void bp_job_data_done(bp_job_data *data)
 {
     owned_arrays *owned = data->owned;
     for (size_t i = 0; owned && i < sizeof owned->arrays / sizeof *owned->arrays; i++)
         free(owned->arrays[i]);
     free(owned);
+    bp_job_corpora_free(data->corpora);
     bp_preparation_done(&data->preparation);
     bp_preparation_done(&data->target_preparation);
     *data = (bp_job_data){0};

@@ -57,7 +57,10 @@ static bp_status look_at(looked_at *out, bp_request *request, json_t *job, bp_fa
                          bp_error *error)
 {
     const bp_services *services = request->services;
-    bp_spec_lookup found = {.datasets = services->datasets, .store = services->store};
+    bp_spec_lookup found = {.datasets = services->datasets,
+                            .store = services->store,
+                            .cancelled = is_given_up,
+                            .context = request};
     const bp_dataset_lookup lookup = bp_spec_lookup_of(&found);
     json_t *resolved = NULL, *warnings = NULL;
     bp_job_size size;
@@ -76,23 +79,22 @@ static bp_status look_at(looked_at *out, bp_request *request, json_t *job, bp_fa
         status = bp_job_data_load(&out->data, services->datasets, out->spec, is_given_up, request,
                                   error);
     if (status == BP_OK)
-        status = bp_job_balance_classes(out->spec, out->data.training.label,
+        status = bp_job_balance_classes(out->spec, bp_job_data_labels(&out->data),
                                         out->data.training.row_count, error);
     return status;
 }
 
 static void looked_at_done(looked_at *job)
 {
-    if (job->data.owned)
-        bp_job_data_done(&job->data);
+    bp_job_data_done(&job->data);
     bp_job_spec_free(job->spec);
 }
 
 static bp_status make_network(bp_network **out, bp_request *request, const bp_job_spec *spec,
-                              size_t rows, bp_error *error)
+                              size_t rows, size_t streams, bp_error *error)
 {
     bp_network *network = NULL;
-    bp_status status = bp_gradient_report_network(&network, spec, rows, error);
+    bp_status status = bp_gradient_report_network(&network, spec, rows, streams, error);
     if (status == BP_OK)
         status = bp_weights_copy_initial(network, request->services->store, spec,
                                          request->services->isa, error);
@@ -114,9 +116,9 @@ static bp_status check(json_t **out, bp_request *request, const looked_at *job,
     bool pass;
     bp_status status =
         bp_first_batch_take(&batch, &spec->training, &job->data.training,
-                            spec->task == BP_TASK_CLASSIFICATION ? 0 : spec->target_width, error);
+                            spec->task == BP_TASK_REGRESSION ? spec->target_width : 0, error);
     if (status == BP_OK)
-        status = make_network(&network, request, spec, batch.rows, error);
+        status = make_network(&network, request, spec, batch.rows, batch.streams, error);
     if (status == BP_OK) {
         const double cost = bp_gradient_report_cost(network, batch.rows, wanted->max_elements);
         if (cost > BP_CHECK_BUDGET) {
@@ -251,7 +253,7 @@ static bp_status backpropagate_job(json_t **out, bp_request *request,
         status =
             bp_example_rows_parse(&rows, faults, info, wanted->rows, BP_BACKPROPAGATE_ROW_LIMIT);
     if (status == BP_OK)
-        status = make_network(&network, request, job.spec, rows.count, error);
+        status = make_network(&network, request, job.spec, rows.count, 0, error);
     if (status == BP_OK)
         status = backpropagate(out, network, info, &rows, faults, error);
     bp_network_free(network);

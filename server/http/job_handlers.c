@@ -13,6 +13,10 @@
 #include "server/job/metrics_read.h"
 #include "server/job/spec_lookup.h"
 
+/* A corpus of at most so many bytes is read where other short work is done; a larger one, of seconds, where
+ * computations are. */
+enum { QUICK_BYTES = 8 * 1024 * 1024 };
+
 enum { LIST_DEFAULT = 100, LIST_LIMIT = 10000, POINTS_DEFAULT = 1000, WAIT_LIMIT_MS = 60000 };
 
 /* ---- submitting ---- */
@@ -38,7 +42,7 @@ static void name_route(char *out, size_t size, const bp_request *request)
 }
 
 /* True: this was submitted before, or that cannot be found out, and is answered. */
-static bool answer_repeated(bp_request *request, const char *body_sha256)
+static bool answer_repeated(bp_request *request)
 {
     const char *key = request->headers.idempotency_key.value;
     if (!key)
@@ -47,8 +51,8 @@ static bool answer_repeated(bp_request *request, const char *body_sha256)
     name_route(route, sizeof route, request);
     int64_t id = 0;
     bp_error error = {.status = BP_OK};
-    bp_status status =
-        bp_jobs_find_submitted(&id, request->services->jobs, key, route, body_sha256, &error);
+    bp_status status = bp_jobs_find_submitted(&id, request->services->jobs, key, route,
+                                              request->body_sha256, &error);
     if (status == BP_OK && id == 0)
         return false;
     bp_request_outcome(request, id, status, &error);
@@ -58,7 +62,7 @@ static bool answer_repeated(bp_request *request, const char *body_sha256)
 
 /* Takes what it is given. */
 static void submit(bp_request *request, bp_job_spec *spec, json_t *resolved, json_t *warnings,
-                   uint64_t memory_bytes, const char *body_sha256)
+                   uint64_t memory_bytes)
 {
     const char *key = request->headers.idempotency_key.value;
     bp_job_submission *submission = calloc(1, sizeof *submission);
@@ -76,7 +80,7 @@ static void submit(bp_request *request, bp_job_spec *spec, json_t *resolved, jso
     if (key) {
         snprintf(submission->idempotency_key, sizeof submission->idempotency_key, "%s", key);
         name_route(submission->idempotency_route, sizeof submission->idempotency_route, request);
-        memcpy(submission->body_sha256, body_sha256, BP_SHA256_TEXT_SIZE);
+        memcpy(submission->body_sha256, request->body_sha256, BP_SHA256_TEXT_SIZE);
     }
     bp_request_await(request, answer_submitted, false);
     bp_jobs_submit(request->services->jobs, submission, bp_request_reply, request);
@@ -98,19 +102,22 @@ static bool key_is_valid(bp_request *request)
     return false;
 }
 
-void bp_handle_job_submit(bp_request *request)
+static bool is_given_up(void *context)
 {
-    bool validate_only;
-    if (!bp_request_flag(&validate_only, request, "validate_only") || !key_is_valid(request))
-        return;
-    char body_sha256[BP_SHA256_TEXT_SIZE];
-    bp_sha256_text(body_sha256, request->body, request->body_size);
-    if (!validate_only && answer_repeated(request, body_sha256))
-        return;
-    if (!bp_request_parse_json(request, SIZE_MAX))
-        return;
+    return bp_request_is_given_up(context);
+}
+
+static void read_and_submit(bp_request *request);
+
+/* Resolves a parsed body; answers or submits. Corpora are read on a helper alone, and jobs are submitted on the
+ * HTTP thread alone, which then finds what the helper has read. */
+static void resolve_and_submit(bp_request *request, bool validate_only, bool on_helper)
+{
     bp_spec_lookup state = {.datasets = request->services->datasets,
-                            .store = request->services->store};
+                            .store = request->services->store,
+                            .reads_nothing = !on_helper,
+                            .cancelled = is_given_up,
+                            .context = request};
     const bp_dataset_lookup by_name = bp_spec_lookup_of(&state);
     bp_job_spec *spec = NULL;
     json_t *resolved = NULL, *warnings = NULL;
@@ -119,14 +126,22 @@ void bp_handle_job_submit(bp_request *request)
     bp_status status =
         bp_job_resolve(&spec, &resolved, &warnings, &size, &faults, request->json, &by_name,
                        &request->services->job_limits, request->services->isa);
-    if (state.error.status != BP_OK)
+    if (state.must_read && state.read_bytes <= QUICK_BYTES)
+        bp_request_run_aside(request, read_and_submit);
+    else if (state.must_read)
+        bp_request_run_computing(request, read_and_submit);
+    else if (state.error.status == BP_CANCELLED)
+        bp_answer_problem(request, 503, "given up: the daemon is stopping or the client has gone");
+    else if (state.error.status != BP_OK)
         bp_answer_error(request, &state.error);
     else if (status != BP_OK)
         bp_answer_faults(request, &faults);
     else if (validate_only)
         bp_answer_json(request, 200, bp_job_validation_json(spec, resolved, warnings, &size));
+    else if (on_helper)
+        request->step = bp_handle_job_submit;
     else {
-        submit(request, spec, resolved, warnings, size.total_bytes, body_sha256);
+        submit(request, spec, resolved, warnings, size.total_bytes);
         spec = NULL;
         resolved = warnings = NULL;
     }
@@ -135,6 +150,26 @@ void bp_handle_job_submit(bp_request *request)
     json_decref(warnings);
     bp_faults_done(&faults);
     bp_spec_lookup_done(&state);
+}
+
+static void read_and_submit(bp_request *request)
+{
+    bool validate_only;
+    if (bp_request_flag(&validate_only, request, "validate_only"))
+        resolve_and_submit(request, validate_only, true);
+}
+
+void bp_handle_job_submit(bp_request *request)
+{
+    bool validate_only;
+    if (!bp_request_flag(&validate_only, request, "validate_only") || !key_is_valid(request))
+        return;
+    if (!request->json)
+        bp_sha256_text(request->body_sha256, request->body, request->body_size);
+    if (!validate_only && answer_repeated(request))
+        return;
+    if (request->json || bp_request_parse_json(request, SIZE_MAX))
+        resolve_and_submit(request, validate_only, false);
 }
 
 /* ---- reading ---- */

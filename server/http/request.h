@@ -120,6 +120,7 @@ struct bp_request {
     json_t *json; /* a handler's own, freed with the request */
     void *work;   /* the same, by work_free; NULL: none */
     void (*work_free)(void *work);
+    char body_sha256[BP_SHA256_TEXT_SIZE]; /* a handler's own: of what json was parsed from */
 };
 
 /* ---- parameters ---- */
@@ -144,7 +145,8 @@ BP_CHECK_RESULT bool bp_request_parse_json(bp_request *request, size_t value_lim
 void bp_request_await(bp_request *request, bp_request_step *next, bool stoppable);
 /* Once for each await, any thread; gives up its reference. */
 void bp_request_wake(bp_request *request);
-/* Runs step on the helper thread, for work of more than a few milliseconds; step must answer. */
+/* Runs step on the helper thread, for work of more than a few milliseconds; step must answer, or set the
+ * request's step, which the HTTP thread then runs. */
 void bp_request_run_aside(bp_request *request, bp_request_step *step);
 /* The same on the thread for long computations, in which step asks bp_request_is_given_up now and then. */
 void bp_request_run_computing(bp_request *request, bp_request_step *step);

@@ -42,12 +42,29 @@ static bool allocate(taken *owned, size_t rows, size_t width, size_t target_widt
     return owned->input && owned->value && owned->label;
 }
 
+static bp_status take_tokens(bp_first_batch *out, const bp_training_spec *spec,
+                             const bp_examples *examples, bp_error *error)
+{
+    bp_token_batch tokens;
+    const bp_status status = bp_token_batch_first(&tokens, spec, examples, error);
+    if (status == BP_OK)
+        *out = (bp_first_batch){.rows = tokens.rows,
+                                .streams = tokens.streams,
+                                .steps = tokens.steps,
+                                .input = tokens.ids,
+                                .targets = tokens.targets,
+                                .tokens = tokens};
+    return status;
+}
+
 bp_status bp_first_batch_take(bp_first_batch *out, const bp_training_spec *spec,
                               const bp_examples *examples, size_t target_width, bp_error *error)
 {
     const size_t width = spec->network.input_width, count = examples->row_count;
     const size_t rows = spec->batch_size < count ? spec->batch_size : count;
     const bp_dtype dtype = spec->network.dtype;
+    if (spec->kind != BP_EXAMPLES_ROWS)
+        return take_tokens(out, spec, examples, error);
     taken *owned = calloc(1, sizeof *owned);
     bp_row_order order = {.seed = spec->seed, .row_count = count};
     if (spec->shuffle)
@@ -78,5 +95,6 @@ bp_status bp_first_batch_take(bp_first_batch *out, const bp_training_spec *spec,
 void bp_first_batch_done(bp_first_batch *batch)
 {
     free_taken(batch->owned);
+    bp_token_batch_done(&batch->tokens);
     *batch = (bp_first_batch){0};
 }

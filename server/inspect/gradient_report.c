@@ -21,13 +21,15 @@ double bp_gradient_report_cost(const bp_network *network, size_t rows, size_t ma
 }
 
 bp_status bp_gradient_report_network(bp_network **out, const bp_job_spec *spec, size_t rows,
-                                     bp_error *error)
+                                     size_t streams, bp_error *error)
 {
     bp_network_spec network_spec = spec->training.network;
     network_spec.dtype = BP_FLOAT64;
     network_spec.use = BP_USE_TRAINING;
     network_spec.batch_rows = rows;
     network_spec.keep_z = true;
+    network_spec.sequence.streams = streams;
+    network_spec.sequence.steps = streams > 0 ? rows / streams : 0;
     bp_network *network = NULL;
     const bp_status status = bp_network_create(&network, &network_spec, error);
     if (status != BP_OK)

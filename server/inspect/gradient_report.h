@@ -17,10 +17,10 @@
  * two passes for each element. */
 double bp_gradient_report_cost(const bp_network *network, size_t rows, size_t max_elements);
 
-/* A float64 network for training as the job has it, with all z kept, of at most `rows` rows; weights as the
- * seed gives them. BP_TOO_LARGE, BP_NO_MEMORY and what else bp_network_create finds. */
+/* A float64 network for training as the job has it, with all z kept, of at most `rows` rows, which are steps of
+ * so many streams (0: of none); weights as the seed gives them. BP_TOO_LARGE, BP_NO_MEMORY and what else bp_network_create finds. */
 BP_CHECK_RESULT bp_status bp_gradient_report_network(bp_network **out, const bp_job_spec *spec,
-                                                     size_t rows, bp_error *error);
+                                                     size_t rows, size_t streams, bp_error *error);
 
 /* Checks network on batch; masks of dropout are those of the first step. spec gives the regularisers and
  * the seed of masks; check's own regularisers, seed are set here. *out_report: {"pass", "method",

@@ -48,11 +48,11 @@ bp_status bp_gradient_gate_try(bool *out_pass, const bp_gradient_gate *gate, bp_
     bp_network *network = NULL;
     json_t *report = NULL;
     const size_t target_width =
-        gate->spec->task == BP_TASK_CLASSIFICATION ? 0 : gate->spec->target_width;
+        gate->spec->task == BP_TASK_REGRESSION ? gate->spec->target_width : 0;
     bp_status status =
         bp_first_batch_take(&batch, &gate->spec->training, gate->examples, target_width, error);
     if (status == BP_OK)
-        status = bp_gradient_report_network(&network, gate->spec, batch.rows, error);
+        status = bp_gradient_report_network(&network, gate->spec, batch.rows, batch.streams, error);
     if (status == BP_OK)
         status = bp_weights_copy(network, gate->weights, error);
     if (status == BP_OK) {

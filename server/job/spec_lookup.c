@@ -81,8 +81,11 @@ static bp_status measure_corpus(void *context, bp_corpus_measure *out, const bp_
     if (bp_corpus_recall(out, lookup->datasets, spec, vocabulary))
         return BP_OK;
     lookup->must_read = lookup->reads_nothing;
-    if (lookup->must_read)
+    if (lookup->must_read) {
+        const bp_dataset_info *info = find(context, spec->dataset, spec->dataset_sha256);
+        lookup->read_bytes = info ? info->corpus.byte_count : 0;
         return bp_error_set(error, BP_CANCELLED, NULL, "files must be read");
+    }
     const bp_status status = bp_corpus_read(out, lookup->datasets, spec, vocabulary,
                                             lookup->cancelled, lookup->context, error);
     if (status != BP_OK && status != BP_INVALID && status != BP_TOO_LARGE)

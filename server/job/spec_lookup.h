@@ -18,6 +18,7 @@ typedef struct bp_spec_lookup {
     bool (*cancelled)(void *context); /* polled while files are read; may be NULL */
     void *context;
     bool must_read;
+    uint64_t read_bytes; /* where files must be read: of them */
     size_t count;
     bp_dataset_info *found[BP_LOOKUP_LIMIT];
     bp_model_info *model; /* of "initial"; NULL: not asked for, or there is none */

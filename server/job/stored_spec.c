@@ -30,13 +30,18 @@ static bp_status load_document(json_t **out, bp_store *store, int64_t job, bp_er
 }
 
 bp_status bp_stored_spec_load(bp_job_spec **out, bp_store *store, bp_datasets *datasets,
-                              int64_t job, const bp_job_limits *limits, bp_isa isa, bp_error *error)
+                              int64_t job, const bp_job_limits *limits, bp_isa isa,
+                              bool (*cancelled)(void *context), void *context, bp_error *error)
 {
     json_t *document = NULL;
     bp_status status = load_document(&document, store, job, error);
     if (status != BP_OK)
         return status;
-    bp_spec_lookup found = {.datasets = datasets, .store = store, .own_job = job};
+    bp_spec_lookup found = {.datasets = datasets,
+                            .store = store,
+                            .own_job = job,
+                            .cancelled = cancelled,
+                            .context = context};
     const bp_dataset_lookup lookup = bp_spec_lookup_of(&found);
     bp_faults faults = {0};
     json_t *resolved = NULL, *warnings = NULL;

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "schema/model/evaluation_json.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/thread.h"
 #include "server/base/thread_pool.h"
 #include "server/checkpoint/run_checkpoints.h"
 #include "server/job/gradient_gate.h"
+#include "server/job/part_evaluation.h"
 #include "server/job/stored_spec.h"
 #include "server/job/verification.h"
 #include "server/model/weights_copy.h"
@@ -45,6 +45,7 @@ struct bp_run {
     bp_job_data data;
     bp_thread_pool *pool;
     bp_trainer *trainer;
+    bp_part_evaluation *evaluation;
     bp_run_checkpoints *checkpoints;
     bool resumed; /* from a checkpoint, at begun_step */
     bp_metric_recorder *recorder;
@@ -89,13 +90,14 @@ static bp_status take_first_weights(bp_run *run, bp_error *error)
 static bp_status prepare_run(bp_run *run, bp_error *error)
 {
     const bp_run_services *services = run->services;
-    bp_status status = bp_stored_spec_load(&run->spec, services->store, services->datasets,
-                                           run->job, &services->limits, services->isa, error);
+    bp_status status =
+        bp_stored_spec_load(&run->spec, services->store, services->datasets, run->job,
+                            &services->limits, services->isa, is_stopped, run, error);
     if (status == BP_OK)
         status =
             bp_job_data_load(&run->data, services->datasets, run->spec, is_stopped, run, error);
     if (status == BP_OK)
-        status = bp_job_balance_classes(run->spec, run->data.training.label,
+        status = bp_job_balance_classes(run->spec, bp_job_data_labels(&run->data),
                                         run->data.training.row_count, error);
     bp_parallel parallel, *threads = NULL;
     if (status == BP_OK && run->spec->threads > 1) {
@@ -110,6 +112,9 @@ static bp_status prepare_run(bp_run *run, bp_error *error)
                                    threads, error);
     if (status == BP_OK)
         bp_trainer_set_stop(run->trainer, is_out_of_time, run);
+    if (status == BP_OK)
+        status =
+            bp_part_evaluation_create(&run->evaluation, run->spec, &run->data, run->trainer, error);
     if (status == BP_OK) {
         const bp_checkpoint_setup setup = {.store = services->store,
                                            .job = run->job,
@@ -187,9 +192,9 @@ static bool ends_epoch(const bp_position *before)
     return (before->step + 1) % before->steps_per_epoch == 0;
 }
 
-static bool is_classification(const bp_run *run)
+static bool has_accuracy(const bp_run *run)
 {
-    return run->spec->task == BP_TASK_CLASSIFICATION;
+    return run->spec->task != BP_TASK_REGRESSION;
 }
 
 /* What the step itself tells. */
@@ -197,7 +202,7 @@ static void draft_step(bp_run *run, const bp_step_report *report, bool measured)
 {
     bp_point_draft *draft = run->draft;
     bp_point_draft_put(draft, "loss", report->loss);
-    if (measured && is_classification(run))
+    if (measured && has_accuracy(run))
         bp_point_draft_put(draft, "accuracy", report->accuracy);
     bp_point_draft_put(draft, "learning_rate", report->learning_rate);
     if (!measured)
@@ -224,19 +229,43 @@ static bool watches_anything(const bp_run *run)
     return false;
 }
 
-static bp_status draft_part(bp_run *run, bp_epoch_metrics *metrics, bp_watched loss,
-                            bp_watched accuracy, const bp_examples *examples, bp_error *error)
+/* Puts a metric of a part into the point and among what is watched; there is none where it is NaN for
+ * want of such a metric. */
+static void draft_metric(bp_run *run, bp_epoch_metrics *metrics, bp_watched watched, double value)
 {
-    bp_evaluation evaluation;
-    const bp_status status = bp_trainer_evaluate(&evaluation, run->trainer, examples, NULL, error);
+    bp_point_draft_put(run->draft, bp_watched_names[watched], value);
+    metrics->value[watched] = value;
+}
+
+static bp_status evaluate_training(bp_run *run, bp_epoch_metrics *metrics, bp_error *error)
+{
+    bp_part_metrics part;
+    const bp_status status = bp_part_evaluate(&part, run->evaluation, BP_PART_TRAIN, error);
     if (status != BP_OK)
         return status;
-    bp_point_draft_put(run->draft, bp_watched_names[loss], evaluation.loss);
-    metrics->value[loss] = evaluation.loss;
-    if (is_classification(run)) {
-        bp_point_draft_put(run->draft, bp_watched_names[accuracy], evaluation.accuracy);
-        metrics->value[accuracy] = evaluation.accuracy;
+    draft_metric(run, metrics, BP_WATCHED_TRAIN_LOSS, part.loss);
+    if (has_accuracy(run))
+        draft_metric(run, metrics, BP_WATCHED_TRAIN_ACCURACY, part.accuracy);
+    return BP_OK;
+}
+
+static bp_status evaluate_validation(bp_run *run, bp_epoch_metrics *metrics, bp_error *error)
+{
+    bp_part_metrics part;
+    const bp_status status = bp_part_evaluate(&part, run->evaluation, BP_PART_VALIDATION, error);
+    if (status != BP_OK)
+        return status;
+    draft_metric(run, metrics, BP_WATCHED_VALIDATION_LOSS, part.loss);
+    if (has_accuracy(run))
+        draft_metric(run, metrics, BP_WATCHED_VALIDATION_ACCURACY, part.accuracy);
+    if (run->spec->task == BP_TASK_LANGUAGE_MODEL) {
+        bp_point_draft_put(run->draft, "validation.perplexity", part.perplexity);
+        if (run->spec->corpus.rule.unit == BP_UNIT_CHARACTER)
+            bp_point_draft_put(run->draft, "validation.bits_per_character",
+                               part.bits_per_character);
     }
+    if (!isnan(part.entity_f1))
+        draft_metric(run, metrics, BP_WATCHED_VALIDATION_ENTITY_F1, part.entity_f1);
     return BP_OK;
 }
 
@@ -248,11 +277,9 @@ static bp_status end_epoch(bp_epoch_verdict *out, bp_run *run, bp_error *error)
     for (int watched = 0; watched < BP_WATCHED_COUNT; watched++)
         metrics.value[watched] = NAN;
     if (watches_training(run))
-        status = draft_part(run, &metrics, BP_WATCHED_TRAIN_LOSS, BP_WATCHED_TRAIN_ACCURACY,
-                            &run->data.training, error);
+        status = evaluate_training(run, &metrics, error);
     if (status == BP_OK && run->data.validation.row_count > 0)
-        status = draft_part(run, &metrics, BP_WATCHED_VALIDATION_LOSS,
-                            BP_WATCHED_VALIDATION_ACCURACY, &run->data.validation, error);
+        status = evaluate_validation(run, &metrics, error);
     if (status != BP_OK)
         return status;
     if (watches_anything(run))
@@ -360,6 +387,16 @@ static size_t parameter_count(const bp_network *network)
     return count;
 }
 
+/* What a training's row_count counts. */
+static const char *row_noun(const bp_job_spec *spec)
+{
+    if (!bp_task_is_of_corpus(spec->task))
+        return "rows";
+    if (bp_loss_of(spec->training.network.loss.member)->paired)
+        return "pairs of windows";
+    return spec->corpus.rule.unit == BP_UNIT_CHARACTER ? "characters" : "words";
+}
+
 static bp_status take_all_steps(bp_run *run, bp_error *error)
 {
     const bp_position begun = bp_trainer_position(run->trainer);
@@ -370,9 +407,10 @@ static bp_status take_all_steps(bp_run *run, bp_error *error)
     publish(run, run->begun_ns);
     if (!run->resumed)
         bp_job_log(run->services->store, run->job, BP_JOB_LOG_INFO, "begun",
-                   "training begins: %zu rows, %zu parameters, %zu threads, %llu steps",
-                   run->data.training.row_count, parameter_count(bp_trainer_network(run->trainer)),
-                   run->spec->threads, (unsigned long long)begun.step_limit);
+                   "training begins: %zu %s, %zu parameters, %zu threads, %llu steps",
+                   run->data.training.row_count, row_noun(run->spec),
+                   parameter_count(bp_trainer_network(run->trainer)), run->spec->threads,
+                   (unsigned long long)begun.step_limit);
     bp_status status = BP_OK;
     while (status == BP_OK && !bp_trainer_finished(run->trainer)) {
         if (is_stopped(run))
@@ -396,53 +434,6 @@ static bp_status take_all_steps(bp_run *run, bp_error *error)
 
 /* ---- the end ---- */
 
-static bp_status add_evaluation(bp_run *run, bp_evaluator *evaluator, json_t *metrics,
-                                const char *part, const bp_examples *examples, bp_error *error)
-{
-    if (examples->row_count == 0)
-        return BP_OK;
-    bp_evaluation_report report;
-    const bp_status status =
-        bp_trainer_evaluate_full(&report, run->trainer, examples, evaluator, NULL, error);
-    if (status != BP_OK)
-        return status;
-    if (bp_trainer_interrupted(run->trainer))
-        return bp_error_set(error, BP_CANCELLED, NULL, "stopped");
-    if (!isfinite(report.loss) && examples == &run->data.training)
-        return bp_error_set(error, BP_NOT_FINITE, NULL, "diverged");
-    json_t *json = bp_evaluation_json(&report, &run->spec->classes, run->spec->targets,
-                                      run->spec->target_count);
-    return json_object_set_new(metrics, part, json) == 0
-               ? BP_OK
-               : bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
-}
-
-/* Of the weights that become the model, on every part. */
-static bp_status evaluate(bp_run *run, json_t *metrics, bp_error *error)
-{
-    const bp_job_data *data = &run->data;
-    const bp_examples *parts[] = {&data->training, &data->validation, &data->test};
-    static const char *const names[] = {"train", "validation", "test"};
-    size_t bytes, longest = 0;
-    for (size_t i = 0; i < 3; i++)
-        if (parts[i]->row_count > longest)
-            longest = parts[i]->row_count;
-    bp_network_size size;
-    bp_evaluator *evaluator = NULL;
-    bp_status status =
-        bp_trainer_measure(&bytes, &size, &run->spec->training, data->training.row_count, error);
-    if (status == BP_OK) {
-        bp_evaluator_spec spec = bp_training_evaluator(&run->spec->training, &size, longest);
-        if (data->target_preparation.column_count > 0)
-            spec.value_scale = data->target_preparation.scale;
-        status = bp_evaluator_create(&evaluator, &spec, error);
-    }
-    for (size_t i = 0; i < 3 && status == BP_OK; i++)
-        status = add_evaluation(run, evaluator, metrics, names[i], parts[i], error);
-    bp_evaluator_free(evaluator);
-    return status;
-}
-
 static bp_status conclude(bp_run *run, bp_error *error)
 {
     (void)bp_trainer_restore_best(run->trainer); /* false: none are kept, the last ones it is */
@@ -450,7 +441,7 @@ static bp_status conclude(bp_run *run, bp_error *error)
     bp_status status =
         metrics ? BP_OK : bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for metrics");
     if (status == BP_OK)
-        status = evaluate(run, metrics, error);
+        status = bp_parts_evaluate_full(metrics, run->evaluation, error);
     /* The last checkpoint is written, and its snapshot goes before the result, a copy of the weights, comes:
      * the memory that a job needs holds one of them. */
     end_checkpoints(run);
@@ -507,10 +498,10 @@ static void *run_body(void *argument)
     end_checkpoints(run);
     bp_metric_recorder_free(run->recorder);
     bp_point_draft_free(run->draft);
+    bp_part_evaluation_free(run->evaluation);
     bp_trainer_free(run->trainer);
     bp_thread_pool_free(run->pool);
-    if (run->data.owned)
-        bp_job_data_done(&run->data);
+    bp_job_data_done(&run->data);
     bp_job_spec_free(run->spec);
     run->services->ended(run->services->context, run->job);
     return NULL;

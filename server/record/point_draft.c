@@ -7,7 +7,9 @@
 
 enum {
     LAYER_VALUES = 3,
-    OTHER_VALUES = 9, /* loss, accuracy, learning_rate, gradient_norm, penalty, two of two parts */
+    /* loss, accuracy, learning_rate, gradient_norm, penalty, two of two parts, two of a text's or one of
+     * entities */
+    OTHER_VALUES = 11,
     NAME_SIZE = 48
 };
 

@@ -136,9 +136,6 @@ def test_corpora_are_no_tables(client):
     specification = {"data": {"dataset": "s", "target": "tag"}, "task": "classification"}
     problem = client.problem("POST", "jobs", 422, json=specification)
     assert {error["pointer"] for error in problem["errors"]} == {"/data/target", "/task"}
-    specification = {"data": {"dataset": "s", "validation": {"dataset": "s"}}}
-    problem = client.problem("POST", "jobs", 422, json=specification)
-    assert [error["pointer"] for error in problem["errors"]] == ["/data/dataset"]
 
 
 def test_corpora_stay_over_a_restart(start_daemon, tmp_path):

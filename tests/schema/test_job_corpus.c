@@ -17,28 +17,11 @@ typedef struct corpus_row {
     } fault[FAULTS];
 } corpus_row;
 
-#define PLAYS(rest)  "{'data': {'dataset': 'plays'" rest "}}"
-#define TWEETS(rest) "{'data': {'dataset': 'tweets'" rest "}}"
-#define IRIS(rest)   "{'data': {'dataset': 'iris', 'target': 'species'" rest "}}"
-/* What is left to say where everything fits. */
-#define NOT_YET(kind)                                                                              \
-    {                                                                                              \
-        {                                                                                          \
-            "/data/dataset", kind "|no job can be run yet"                                         \
-        }                                                                                          \
-    }
-
+#define PLAYS(rest)    "{'data': {'dataset': 'plays'" rest "}}"
+#define TWEETS(rest)   "{'data': {'dataset': 'tweets'" rest "}}"
+#define LAYERS(layers) "'network': {'layers': [" layers "]"
+#define IRIS(rest)     "{'data': {'dataset': 'iris', 'target': 'species'" rest "}}"
 static const corpus_row rows[] = {
-    {PLAYS(""), NOT_YET("\"text\"")},
-    {PLAYS(", 'unit': 'character', 'lowercase': false, 'min_count': 1, 'max_vocabulary': null"),
-     NOT_YET("\"text\"")},
-    {PLAYS(", 'unit': 'word', 'lowercase': true, 'min_count': 3, 'max_vocabulary': 10000, "
-           "'validation': {'fraction': 0.05}, 'test': {'dataset': 'plays'}"),
-     NOT_YET("\"text\"")},
-    {PLAYS("}, 'task': 'language_model', 'training': {'sequence_length': 20, 'shuffle': false"),
-     NOT_YET("\"text\"")},
-    {TWEETS(", 'unit': 'word', 'validation': {'fraction': 0.5}}, 'training': {'shuffle': true"),
-     NOT_YET("\"tagged\"")},
     {TWEETS("}, 'task': 'tagging', 'x': {"), {{"/x", "unknown field"}}},
     /* fields of another kind */
     {PLAYS(", 'target': 'text', 'features': [], 'exclude': [], 'columns': {}}, 'preprocess': "
@@ -88,10 +71,52 @@ static const corpus_row rows[] = {
      {{"/data/validation/dataset", "\"tagged\"|kind \"text\""},
       {"/data/test/dataset", "\"table\"|kind \"text\""}}},
     {PLAYS(", 'test': {'dataset': 'nothing'}"), {{"/data/test/dataset", "no data set"}}},
+    {PLAYS(", 'validation': {'fraction': 0.0001}"),
+     {{"/data/validation", "one token alone|at least 2"}}},
     {TWEETS(", 'test': {'dataset': 'odd-tweets'}"),
      {{"/data/test/dataset", "the tag \"B-y\"|does not have"}}},
     {"{'data': {'dataset': 'odd-tweets', 'test': {'dataset': 'tweets'}}}",
      {{"/data/test/dataset", "the tag \"B-x\"|does not have"}}},
+    /* layers */
+    {PLAYS(", 'unit': 'word'}, " LAYERS(
+         "{'type': 'window', 'width': 3}, {'type': 'lstm', 'units': 4},"
+         " {'type': 'dense', 'units': 9}")),
+     {{"/network/layers/0/type", "only tagged sentences have windows"},
+      {"/network/layers/1/type", "an embedding before other layers"},
+      {"/network/layers/2/units", "5 entries of the vocabulary|got 9"}}},
+    {TWEETS("}, " LAYERS("{'type': 'window', 'width': 4}, {'type': 'window', 'width': 3}, "
+                         "{'type': 'embedding', 'dimension': 3}, {'type': 'gru', 'units': 4}, "
+                         "{'type': 'embedding', 'dimension': 2}, {'type': 'dense', 'units': 3}")),
+     {{"/network/layers/0/width", "must be odd|got 4"},
+      {"/network/layers/1/type", "one \"window\" already"},
+      {"/network/layers/3/type", "needs the task \"language_model\""},
+      {"/network/layers/4/type", "one \"embedding\" already"},
+      {"/network/layers/5/units", "2 tags of \"tweets\"|got 3"}}},
+    {TWEETS("}, " LAYERS("{'type': 'embedding', 'dimension': 3}, {'type': 'dense', 'units': 3}, "
+                         "{'type': 'window', 'width': 3}, {'type': 'dense', 'units': 'auto'}")),
+     {{"/network/layers/2/type", "stands before all other layers"}}},
+    {IRIS("}, " LAYERS("{'type': 'window', 'width': 3}, {'type': 'embedding', 'dimension': 3}, "
+                       "{'type': 'rnn', 'units': 3}, {'type': 'dense', 'units': 'auto'}")),
+     {{"/network/layers/0/type", "reads words or characters"},
+      {"/network/layers/1/type", "this job reads a table"},
+      {"/network/layers/2/type", "reads a text in its order"}}},
+    {TWEETS("}, " LAYERS(
+         "{'type': 'embedding', 'dimension': 3, 'sparse': true, 'trainable': false}, "
+         "{'type': 'dense', 'units': 'auto'}") "}, 'regularization': {'l2': 0.1, "
+                                               "'max_norm': 3}, 'optimizer': {'type': 'adam', "
+                                               "'learning_rate': 0.1, 'weight_decay': 0.5"
+                                               "}, 'metrics': {"),
+     {{"/network/layers/0/sparse", "regularization.l2"},
+      {"/network/layers/0/sparse", "regularization.max_norm"},
+      {"/network/layers/0/sparse", "optimizer.weight_decay"},
+      {"/network/layers/0/sparse", "a frozen embedding"}}},
+    /* losses */
+    {PLAYS("}, 'loss': 'hinge', 'metrics': {"), {{"/loss", "softmax_cross_entropy, got hinge"}}},
+    {TWEETS("}, 'loss': 'mean_squared_error', 'metrics': {"), {{"/loss", "for regression"}}},
+    {PLAYS("}, 'loss': {'type': 'softmax_cross_entropy', 'class_weights': 'balanced'"),
+     {{"/loss/class_weights", "entries of the vocabulary"}}},
+    {TWEETS("}, 'loss': {'type': 'softmax_cross_entropy', 'class_weights': {'B-z': 2}"),
+     {{"/loss/class_weights/B-z", "unknown class|\"tweets\"|\"B-x\""}}},
 };
 
 static bool has_words(const char *detail, const char *words)
@@ -145,10 +170,135 @@ static void test_corpora(void **state)
     support_datasets_close(&datasets);
 }
 
+/* Resolved documents, whole; each resolves to itself. */
+static const struct {
+    const char *body, *resolved;
+} resolved_rows[] = {
+    {PLAYS(""),
+     "{'name': 'plays', 'task': 'language_model', 'priority': 0, 'data': {'dataset': 'plays', "
+     "'version': 1, 'sha256': '@d1', 'unit': 'character', 'lowercase': false, 'min_count': 1, "
+     "'max_vocabulary': null}, 'network': {'layers': [{'type': 'embedding', 'dimension': 64, "
+     "'trainable': true, 'sparse': false, 'init': {'type': 'xavier_uniform'}}, {'type': 'lstm', "
+     "'units': 128, 'init': {'type': 'xavier_uniform'}}, {'type': 'dense', 'units': 27, 'bias': "
+     "true, 'activation': 'identity', 'init': {'type': 'xavier_uniform'}}]}, 'loss': {'type': "
+     "'softmax_cross_entropy'}, 'optimizer': {'type': 'adam', 'learning_rate': 0.002, 'beta1': "
+     "0.9, "
+     "'beta2': 0.999, 'epsilon': 1e-8, 'bias_correction': true, 'weight_decay': 0.0}, 'schedule': "
+     "{'type': 'constant', 'per': 'step', 'fan_in_scaled': false, 'warmup_steps': 0}, "
+     "'regularization': {}, "
+     "'training': {'epochs': 10, 'batch_size': 64, 'shuffle': false, 'seed': 1, 'dtype': "
+     "'float32', "
+     "'threads': 1, 'gradient_check': false, 'sequence_length': 64}, 'checkpoint': "
+     "{'every_seconds': 10, 'keep_last': 2, 'keep_best': false}, 'metrics': {'every_steps': 50}}"},
+    {TWEETS(", 'lowercase': true, 'max_vocabulary': 5, 'validation': {'fraction': 0.5}"),
+     "{'name': 'tweets', 'task': 'tagging', 'priority': 0, 'data': {'dataset': 'tweets', "
+     "'version': 1, 'sha256': '@d2', 'unit': 'word', 'lowercase': true, 'min_count': 1, "
+     "'max_vocabulary': 5, 'validation': {'fraction': 0.5}}, 'network': {'layers': [{'type': "
+     "'window', 'width': 5}, {'type': 'embedding', 'dimension': 64, 'trainable': true, 'sparse': "
+     "false, 'init': {'type': 'xavier_uniform'}}, {'type': 'dense', 'units': 64, 'bias': true, "
+     "'activation': 'tanh', 'init': {'type': 'xavier_uniform'}}, {'type': 'dense', 'units': 2, "
+     "'bias': true, 'activation': 'identity', 'init': {'type': 'xavier_uniform'}}]}, 'loss': "
+     "{'type': 'softmax_cross_entropy'}, 'optimizer': {'type': 'adam', 'learning_rate': 0.002, "
+     "'beta1': 0.9, 'beta2': 0.999, 'epsilon': 1e-8, 'bias_correction': true, 'weight_decay': "
+     "0.0}, 'schedule': {'type': 'constant', 'per': 'step', 'fan_in_scaled': false, "
+     "'warmup_steps': 0}, "
+     "'regularization': {}, 'training': {'epochs': 10, 'batch_size': 64, 'shuffle': true, 'seed': "
+     "1, 'dtype': 'float32', 'threads': 1, 'gradient_check': false}, 'checkpoint': "
+     "{'every_seconds': 10, 'keep_last': 2, 'keep_best': false}, 'metrics': {'every_steps': 50}}"},
+};
+
+static void resolve_fitting(support_job *out, support_datasets *datasets, const json_t *body)
+{
+    support_resolve(out, datasets, body);
+    for (size_t fault = 0; fault < out->faults.count; fault++)
+        print_error("%s: %s\n", out->faults.items[fault].pointer, out->faults.items[fault].detail);
+    assert_int_equal(out->status, BP_OK);
+}
+
+/* '@d1' stands for 32 times d1. */
+static json_t *resolved_json(const char *text)
+{
+    json_t *json = support_json(text), *data = json_object_get(json, "data");
+    const char *pair = json_string_value(json_object_get(data, "sha256")) + 1;
+    char sha256[65] = "";
+    for (size_t i = 0; i < 64; i++)
+        sha256[i] = pair[i % 2];
+    json_object_set_new(data, "sha256", json_string(sha256));
+    return json;
+}
+
+static void test_resolved(void **state)
+{
+    (void)state;
+    support_datasets datasets;
+    support_datasets_open(&datasets);
+    for (size_t i = 0; i < sizeof resolved_rows / sizeof *resolved_rows; i++) {
+        json_t *body = support_json(resolved_rows[i].body);
+        json_t *wanted = resolved_json(resolved_rows[i].resolved);
+        support_job job, again;
+        resolve_fitting(&job, &datasets, body);
+        char *got = json_dumps(job.resolved, 0);
+        if (!json_equal(job.resolved, wanted))
+            fail_msg("%s\ngives %s", resolved_rows[i].body, got);
+        free(got);
+        resolve_fitting(&again, &datasets, job.resolved);
+        assert_true(json_equal(job.resolved, again.resolved));
+        assert_int_equal(job.size.total_bytes, again.size.total_bytes);
+        support_job_done(&again);
+        support_job_done(&job);
+        json_decref(wanted);
+        json_decref(body);
+    }
+    support_datasets_close(&datasets);
+}
+
+static json_int_t number_at(const json_t *json, const char *member, const char *inner)
+{
+    return json_integer_value(json_object_get(json_object_get(json, member), inner));
+}
+
+/* What validate_only says of vocabulary, streams and rows. */
+static void test_validation(void **state)
+{
+    (void)state;
+    support_datasets datasets;
+    support_datasets_open(&datasets);
+    json_t *body = support_json(PLAYS(", 'unit': 'word', 'validation': {'fraction': 0.1}}, "
+                                      "'training': {'batch_size': 32, 'sequence_length': 1000"));
+    support_job job;
+    resolve_fitting(&job, &datasets, body);
+    json_t *answer = bp_job_validation_json(job.spec, job.resolved, job.warnings, &job.size);
+    assert_int_equal(number_at(answer, "vocabulary", "size"), 5);
+    assert_int_equal(number_at(answer, "sequence", "streams"), 32);
+    assert_int_equal(number_at(answer, "sequence", "steps"), 809 / 32);
+    assert_int_equal(number_at(answer, "rows", "training"), 810);
+    assert_int_equal(number_at(answer, "rows", "validation"), 90);
+    assert_int_equal(json_integer_value(json_object_get(answer, "parameters")),
+                     5 * 64 + 4 * 128 * (64 + 128 + 2) + 5 * 129);
+    json_decref(answer);
+    support_job_done(&job);
+    json_decref(body);
+
+    body = support_json(TWEETS("}, " LAYERS("{'type': 'embedding', 'dimension': 2}, "
+                                            "{'type': 'dense', 'units': 'auto'}")));
+    resolve_fitting(&job, &datasets, body);
+    answer = bp_job_validation_json(job.spec, job.resolved, job.warnings, &job.size);
+    assert_int_equal(number_at(answer, "vocabulary", "size"), 6);
+    assert_null(json_object_get(answer, "sequence"));
+    assert_int_equal(json_array_size(job.warnings), 1);
+    assert_non_null(strstr(json_string_value(json_array_get(job.warnings, 0)), "no window"));
+    json_decref(answer);
+    support_job_done(&job);
+    json_decref(body);
+    support_datasets_close(&datasets);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_corpora),
+        cmocka_unit_test(test_resolved),
+        cmocka_unit_test(test_validation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,7 +185,8 @@ void bp_network_loss_piece(const bp_network *network, const bp_targets *targets,
  *   mean       (rows, shown_width) of what a prediction shows
  *   deviation  (rows, shown_width) population standard deviation; 0 without any dropout
  *   entropy    (rows) of the mean distribution, in nats; NaN where no probabilities are shown
- * A row's bits depend on that row alone. Allocates nothing; the network's thread.
+ * Every sample begins from the carried state, which stays as it is. A row's bits depend on that row alone, of
+ * a network over sequences on its stream. Allocates nothing; the network's thread.
  * Source: Gal & Ghahramani 2016, Dropout as a Bayesian Approximation. */
 void bp_network_predict_samples(double *mean, double *deviation, double *entropy,
                                 bp_network *network, const void *input, size_t rows,

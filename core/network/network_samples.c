@@ -38,12 +38,14 @@ void bp_network_predict_samples(double *mean, double *deviation, double *entropy
     const bool probabilities = network->loss->shown == BP_SHOWN_PROBABILITIES;
     memset(mean, 0, elements * sizeof *mean);
     memset(deviation, 0, elements * sizeof *deviation);
+    const bool held = bp_network_hold_state(network, true);
     for (uint64_t sample = 0; sample < sample_count; sample++) {
         bp_network_set_noise(network, (bp_noise){BP_NOISE_SAMPLE, seed, sample});
         bp_network_forward(network, NULL, input, rows, false);
         add_output(mean, deviation, bp_network_shown_output(network), network->kernels->dtype,
                    elements, sample + 1);
     }
+    bp_network_hold_state(network, held);
     bp_network_set_noise(network, (bp_noise){BP_NOISE_NONE, 0, 0});
     for (size_t i = 0; i < elements; i++)
         deviation[i] = sqrt(deviation[i] / (double)sample_count);

@@ -231,6 +231,35 @@ static void test_streams_are_apart(void **state)
     }
 }
 
+static void test_samples_begin_from_the_same_state(void **state)
+{
+    (void)state;
+    bp_layer_spec layers[RECURRENT_LAYERS];
+    const size_t count = support_recurrent_network(layers, LSTM, 2, 1);
+    const bp_network_spec spec = spec_of(layers, count, BP_USE_PREDICTION);
+    bp_network *network = support_network_create(&spec);
+    support_parameters(network, 5, 0.4);
+    fill_state(network);
+    enum { OUTPUTS = ROWS * RECURRENT_OUT };
+    double x[ROWS * IN], first[OUTPUTS], second[OUTPUTS], mean[OUTPUTS], deviation[OUTPUTS];
+    double entropy[ROWS], before[STATE_LIMIT];
+    support_values(x, BP_FLOAT64, ROWS * IN, 1);
+    memcpy(before, bp_network_state(network), bp_network_state_bytes(network));
+    bp_network_hold_state(network, true);
+    bp_network_set_noise(network, (bp_noise){BP_NOISE_SAMPLE, 9, 0});
+    memcpy(first, bp_network_forward(network, NULL, x, ROWS, false), sizeof first);
+    bp_network_set_noise(network, (bp_noise){BP_NOISE_SAMPLE, 9, 1});
+    memcpy(second, bp_network_forward(network, NULL, x, ROWS, false), sizeof second);
+    bp_network_hold_state(network, false);
+    bp_network_predict_samples(mean, deviation, entropy, network, x, ROWS, 2, 9);
+    for (size_t i = 0; i < OUTPUTS; i++)
+        assert_true(fabs(mean[i] - (first[i] + second[i]) / 2) < 1e-14);
+    assert_memory_not_equal(first, second, sizeof first);
+    assert_memory_equal(bp_network_state(network), before, bp_network_state_bytes(network));
+    assert_false(bp_network_hold_state(network, false));
+    bp_network_free(network);
+}
+
 static void test_state_tensors(void **state)
 {
     (void)state;
@@ -438,11 +467,17 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_formulas),          cmocka_unit_test(test_initial_weights),
-        cmocka_unit_test(test_passes_may_be_cut), cmocka_unit_test(test_streams_are_apart),
-        cmocka_unit_test(test_state_tensors),     cmocka_unit_test(test_masks_of_inputs),
-        cmocka_unit_test(test_masks_of_states),   cmocka_unit_test(test_standard_masks),
-        cmocka_unit_test(test_expectation),       cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_formulas),
+        cmocka_unit_test(test_initial_weights),
+        cmocka_unit_test(test_passes_may_be_cut),
+        cmocka_unit_test(test_streams_are_apart),
+        cmocka_unit_test(test_samples_begin_from_the_same_state),
+        cmocka_unit_test(test_state_tensors),
+        cmocka_unit_test(test_masks_of_inputs),
+        cmocka_unit_test(test_masks_of_states),
+        cmocka_unit_test(test_standard_masks),
+        cmocka_unit_test(test_expectation),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

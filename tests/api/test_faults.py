@@ -39,9 +39,20 @@ def long_run(tmp_path_factory):
     return kill_loop.Reference(tmp_path_factory.mktemp("long") / "run", kill_loop.LONG)
 
 
+@pytest.fixture(scope="module")
+def reading_run(tmp_path_factory):
+    return kill_loop.Reference(tmp_path_factory.mktemp("reading") / "run", kill_loop.READING)
+
+
 def test_kills_at_random_moments(long_run):
     counts = kill_loop.kill_at_random(long_run, 6, random.Random(4))
     assert counts["kills"] == 6
+
+
+def test_kills_while_a_text_is_read(reading_run):
+    assert {row[0] for row in reading_run.checkpoint[1]} == {"weights", "slot", "state", "best"}
+    counts = kill_loop.kill_at_random(reading_run, 4, random.Random(5))
+    assert counts["kills"] == 4
 
 
 def test_kills_at_writes(tmp_path):
@@ -51,20 +62,29 @@ def test_kills_at_writes(tmp_path):
     assert kill_loop.kill_at_writes(reference, places, tmp_path / "trace") >= 8
 
 
-@pytest.mark.parametrize("mutation", [None, "forget-slots", "forget-watch", "forget-best", "step-back"])
-def test_a_resume_that_forgets_is_noticed(long_run, tmp_path, mutation):
+def assert_noticed(run, data, mutation):
+    """That a resume which forgets something ends otherwise, and one that forgets nothing does not."""
     program = os.environ.get("BACKPROPD_MUTANT")
     if not program:
         pytest.skip("NO MUTANT: BACKPROPD_MUTANT is not set")
-    data = tmp_path / "data"
-    shutil.copytree(long_run.template, data)
-    job = kill_loop.kill_late(long_run, data)
+    shutil.copytree(run.template, data)
+    job = kill_loop.kill_late(run, data)
     how = {"program": program, "environment": {"BACKPROPD_MUTATION": mutation or "none"}}
     if mutation is None:
-        assert long_run.judge(data, [job], **how) == 1
+        assert run.judge(data, [job], **how) == 1
     else:
         with pytest.raises(AssertionError, match="failed|differ"):
-            long_run.judge(data, [job], **how)
+            run.judge(data, [job], **how)
+
+
+@pytest.mark.parametrize("mutation", [None, "forget-slots", "forget-watch", "forget-best", "step-back"])
+def test_a_resume_that_forgets_is_noticed(long_run, tmp_path, mutation):
+    assert_noticed(long_run, tmp_path / "data", mutation)
+
+
+@pytest.mark.parametrize("mutation", [None, "forget-carried"])
+def test_a_reader_that_forgets_is_noticed(reading_run, tmp_path, mutation):
+    assert_noticed(reading_run, tmp_path / "data", mutation)
 
 
 def damage(data, which, how):

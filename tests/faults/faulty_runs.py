@@ -1,6 +1,7 @@
 """Jobs that are made to suffer, and what must be the same afterwards as if they had not."""
 
 import pathlib
+import random
 import sqlite3
 import sys
 import time
@@ -28,6 +29,39 @@ STATEFUL = {
     "metrics": {"every_steps": 3},
     "checkpoint": {"every_steps": 7, "keep_last": 3},
 }
+
+# The same of a language model, and what its recurrent layers carry. Its epochs have 250 steps, no multiple of
+# 7, and are fewer than 7: all checkpoints but the last are in mid-epoch.
+READING = {
+    "data": {"dataset": "prose", "unit": "character", "validation": {"fraction": 0.1}},
+    "network": {"layers": [
+        {"type": "embedding", "dimension": 6},
+        {"type": "lstm", "units": 14, "dropout": {"keep": 0.9, "variational": True}},
+        {"type": "dense", "units": "auto"}]},
+    "optimizer": {"type": "adam", "learning_rate": 0.01},
+    "schedule": {"type": "plateau", "patience": 1, "factor": 0.8},
+    "training": {"epochs": 6, "batch_size": 8, "sequence_length": 5, "seed": 6,
+                 "early_stopping": {"metric": "validation.loss", "patience": 1000,
+                                    "restore_best": True}},
+    "metrics": {"every_steps": 3},
+    "checkpoint": {"every_steps": 7, "keep_last": 3},
+}
+
+
+def prose():
+    """Some 11100 characters in made-up sentences, the same ones every time."""
+    draw = random.Random(8)
+    nouns, verbs = ("cat", "dog", "king", "ship", "letter"), ("sees", "finds", "loses", "hides")
+    text = ""
+    while len(text) < 11100:
+        text += f"the {draw.choice(nouns)} {draw.choice(verbs)} a {draw.choice(nouns)}.\n"
+    return text.encode()
+
+
+def put_data(speaker):
+    """The data sets of all of them."""
+    assert speaker.ask("PUT", "datasets/iris", IRIS.read_bytes())[0] == 201
+    assert speaker.ask("PUT", "datasets/prose?format=text", prose())[0] == 201
 
 
 def named(name, specification=None, **changes):

@@ -2,13 +2,14 @@
 """kill -9 of the daemon while it trains: at random moments, and at every write to the database or its log
 (strace: the store's thread is killed at its Nth pwrite64; at every 1009th where checkpoints have many
 megabytes). The job has everything that has a state of its own: Adam's slots, dropout, a plateau schedule,
-early stopping with best weights, checkpoints in mid-epoch.
+early stopping with best weights, checkpoints in mid-epoch. Another one, with what recurrent layers carry, reads
+a text (--reading).
 
 After each kill the next daemon goes on. In the end final weights, the optimiser's slots and all else in the
 last checkpoint, the metric history and the document's metrics equal those of a run that was never
 interrupted; every id that was acknowledged is there; integrity, foreign keys and sequences are sound.
 
-  tests/faults/kill_loop.py [--kills 200] [--writes all|N|0] [--wide all|N|0] [--seed 1]
+  tests/faults/kill_loop.py [--kills 200] [--reading 100] [--writes all|N|0] [--wide all|N|0] [--seed 1]
 
 The daemon: build/release, or BACKPROPD_BINARY. Prints a summary; exit status 0 when all held."""
 
@@ -28,6 +29,7 @@ import faulty_runs  # noqa: E402
 import system_calls  # noqa: E402
 
 LONG = faulty_runs.named("suffering", training={"epochs": 200})
+READING = faulty_runs.named("reading", faulty_runs.READING)
 SHORT = faulty_runs.named("suffering", training={"epochs": 4})
 # Checkpoints of some 23 MB: several writes each.
 WIDE = {**faulty_runs.named("suffering", training={"epochs": 3}), "network": {"layers": [
@@ -39,14 +41,13 @@ WIDE_STEP = 1009
 
 class Reference:
     """A run that is never interrupted, and what others are compared with. folder: for its data directory
-    and for `template`, one that has the data set and nothing else."""
+    and for `template`, one that has the data sets and nothing else."""
 
     def __init__(self, folder, job):
         self.folder, self.job = pathlib.Path(folder), job
         self.template = self.folder / "template"
         daemon = daemon_process.Daemon(self.template, "--workers", 1)
-        assert drains.Speaker(daemon.base).ask("PUT", "datasets/iris",
-                                               faulty_runs.IRIS.read_bytes())[0] == 201
+        faulty_runs.put_data(drains.Speaker(daemon.base))
         daemon.stop()
         data = self.copy("reference")
         daemon = daemon_process.Daemon(data, "--workers", 1)
@@ -169,6 +170,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--reading", type=int, default=100)
     parser.add_argument("--writes", default="all")
     parser.add_argument("--wide", default="all")
     parser.add_argument("--seed", type=int, default=1)
@@ -179,11 +181,13 @@ def main():
         print(text, flush=True)
 
     try:
-        started = time.monotonic()
-        if options.kills:
-            reference = Reference(folder / "long", LONG)
-            say(f"an uninterrupted run takes {reference.seconds:.2f} s")
-            counts = kill_at_random(reference, options.kills, random.Random(options.seed), say)
+        for name, job, kills in (("table", LONG, options.kills), ("text", READING, options.reading)):
+            if not kills:
+                continue
+            started = time.monotonic()
+            reference = Reference(folder / name, job)
+            say(f"an uninterrupted run over a {name} takes {reference.seconds:.2f} s")
+            counts = kill_at_random(reference, kills, random.Random(options.seed), say)
             say(f"{counts['kills']} kills at random moments in {counts['jobs']} jobs "
                 f"({counts['restarts']} of them while one ran): all jobs ended with the weights, the last "
                 f"checkpoint and the metric history of the uninterrupted run, every id was there, the "

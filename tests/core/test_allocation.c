@@ -10,6 +10,7 @@
 
 #include "core/dropout/dropout.h"
 #include "core/schedule/schedule.h"
+#include "core/training/update.h"
 #include "tests/core/support_snapshot.h"
 #include "tests/core/support_text.h"
 
@@ -319,6 +320,68 @@ static void test_windows(void **state)
     }
 }
 
+static void assert_passes_take_nothing(const bp_layer_spec *layers, size_t count, const char *loss,
+                                       bool language, size_t optimizer, bp_network_use use)
+{
+    bp_network_spec spec =
+        language ? support_language_spec(layers, count) : support_token_spec(layers, count, loss);
+    spec.use = use;
+    int32_t ids[RECURRENT_ROWS * TOKENS_WIDTH], label[RECURRENT_ROWS] = {0};
+    const bp_targets targets = {.label = label};
+    bp_network *network = NULL;
+    bp_network_size size;
+    assert_int_equal(bp_network_measure(&size, &spec, NULL), BP_OK);
+    start_counting();
+    assert_int_equal(bp_network_create(&network, &spec, NULL), BP_OK);
+    assert_int_equal(byte_count, size.total_bytes);
+    const bp_kernels *kernels = bp_network_kernels(network);
+    bp_update update = {.kernels = kernels,
+                        .optimizer = kernels->optimizers[optimizer],
+                        .choice = bp_choice_default(bp_optimizer_family.members[optimizer]),
+                        .clip_norm = 0.01,
+                        .count = bp_network_block_count(network)};
+    bp_arena arena = bp_arena_measure();
+    bp_update_plan(&update, &arena, &size);
+    const size_t bytes = arena.used_bytes;
+    assert_int_equal(bp_arena_open(&arena, bytes, NULL), BP_OK);
+    bp_update_plan(&update, &arena, &size);
+    if (use == BP_USE_TRAINING)
+        bp_update_bind(&update, network);
+    start_counting();
+    for (uint64_t step = 0; step < 3; step++) {
+        support_ids(ids, spec.batch_rows * spec.input_width, TOKENS_VOCABULARY, step);
+        bp_network_forward(network, NULL, ids, spec.batch_rows, false);
+        if (use == BP_USE_PREDICTION)
+            continue;
+        bp_network_train(network, NULL, ids, spec.batch_rows, &targets);
+        const bp_gradient_facts facts = bp_update_gradient(&update, NULL, step % 2);
+        bp_update_apply(&update, NULL, 0.1, step, &facts, step % 2);
+        bp_network_parameters_changed(network);
+    }
+    assert_int_equal(call_count + free_count, 0);
+    bp_network_free(network);
+    bp_arena_done(&arena);
+}
+
+/* Passes and updates of vectors that go by rows, whole, sparse, frozen and tied. */
+static void test_tokens(void **state)
+{
+    (void)state;
+    for (size_t optimizer = 0; optimizer < BP_OPTIMIZER_COUNT; optimizer++)
+        for (bp_network_use use = BP_USE_TRAINING; use <= BP_USE_PREDICTION; use++) {
+            bp_layer_spec layers[TOKENS_LAYERS];
+            for (size_t kind = 0; kind < 3; kind++) { /* dense, sparse, frozen */
+                const char *loss = kind % 2 ? "max_margin" : "softmax_cross_entropy";
+                const size_t count = support_token_network(
+                    layers, optimizer % TOKENS_BEGINS,
+                    support_embedding(TOKENS_DIMENSION, kind < 2, kind == 1), loss);
+                assert_passes_take_nothing(layers, count, loss, false, optimizer, use);
+            }
+            const size_t count = support_language_model(layers, 1, 3, true);
+            assert_passes_take_nothing(layers, count, NULL, true, optimizer, use);
+        }
+}
+
 static void test_measured_is_allocated(void **state)
 {
     (void)state;
@@ -379,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_recurrent),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_measured_is_allocated),
         cmocka_unit_test(test_allocations_fail),
     };

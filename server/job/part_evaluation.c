@@ -87,11 +87,8 @@ static void count_entities(bp_part_evaluation *evaluation, size_t part)
     const bp_corpus_part *corpus = &evaluation->data->corpora->data.parts[part];
     for (size_t type = 0; type < evaluation->type_count; type++)
         evaluation->counts[type] = (bp_entity_count){0};
-    for (size_t i = 0; i < corpus->sentence_count; i++) {
-        const size_t first = corpus->sentence[i], length = corpus->sentence[i + 1] - first;
-        bp_entity_score_add(evaluation->counts, evaluation->tags, corpus->windows.label + first,
-                            evaluation->decided + first, length);
-    }
+    bp_entity_score_sentences(evaluation->counts, evaluation->tags, corpus->windows.label,
+                              evaluation->decided, corpus->sentence, corpus->sentence_count);
 }
 
 static double entity_f1(const bp_part_evaluation *evaluation)

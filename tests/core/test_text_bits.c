@@ -9,14 +9,22 @@
 
 #include <cmocka.h>
 
+#include "core/layer/dense.h"
 #include "core/schedule/schedule.h"
 #include "tests/core/support_parallel.h"
 #include "tests/core/support_snapshot.h"
 #include "tests/core/support_text.h"
 
-/* Everything that a run may have. */
+static bool is_tied(size_t cell)
+{
+    return cell == 1;
+}
+
+/* Everything that a run may have: one cell has its last layer tied to the vectors, which are as wide as it. */
 static void ask_for_everything(support_text *f, size_t cell)
 {
+    const bool tied = is_tied(cell);
+    f->layers[2].layer.value[BP_DENSE_TIED] = tied;
     bp_choice *dropout = &f->layers[1].dropout;
     *dropout = support_choice_of(&bp_dropout_family, "units", 0.8);
     const bool variational = cell % 2;
@@ -50,8 +58,11 @@ typedef struct outcome {
 
 static outcome train_large(size_t cell, bp_dtype dtype, bp_isa isa, const bp_parallel *parallel)
 {
-    support_text *f = support_text_of((support_text_sizes){
-        .tokens = LARGE_TOKENS, .vocabulary = 600, .dimension = 48, .units = 72, .cell = cell});
+    support_text *f = support_text_of((support_text_sizes){.tokens = LARGE_TOKENS,
+                                                           .vocabulary = 600,
+                                                           .dimension = is_tied(cell) ? 72 : 48,
+                                                           .units = 72,
+                                                           .cell = cell});
     outcome out;
     ask_for_everything(f, cell);
     f->spec.network.dtype = dtype;
@@ -127,8 +138,11 @@ enum { SMALL_TOKENS = 4 * 17 + 2, EPOCHS = 4, STEPS = 4 * EPOCHS /* of 5, 5, 5 a
 /* At a rate at which no ReLU dies, with which there would be nothing to carry. */
 static support_text *small_text(size_t cell, bp_dtype dtype, const char *optimizer)
 {
-    support_text *f = support_text_of((support_text_sizes){
-        .tokens = SMALL_TOKENS, .vocabulary = 17, .dimension = 3, .units = 5, .cell = cell});
+    support_text *f = support_text_of((support_text_sizes){.tokens = SMALL_TOKENS,
+                                                           .vocabulary = 17,
+                                                           .dimension = is_tied(cell) ? 5 : 3,
+                                                           .units = 5,
+                                                           .cell = cell});
     ask_for_everything(f, cell);
     f->spec.network.dtype = dtype;
     f->spec.optimizer = support_choice_of(&bp_optimizer_family, optimizer, 0.01);

@@ -1,4 +1,5 @@
 /* The resolved document, and the answer to validate_only. */
+#include "core/layer/dense.h"
 #include "schema/job/job_work.h"
 #include "schema/job/layer_json.h"
 #include "schema/json/choice.h"
@@ -85,13 +86,19 @@ static json_t *network_json(const bp_job_spec *spec)
     return NULL;
 }
 
+bool bp_layer_spec_is_tied(const bp_layer_spec *spec)
+{
+    return spec->layer.member && spec->layer.member->index == BP_LAYER_dense &&
+           spec->layer.value[BP_DENSE_TIED] != 0;
+}
+
 json_t *bp_layer_spec_json(const bp_layer_spec *spec)
 {
     json_t *layer = bp_choice_json(&spec->layer, BP_CHOICE_OBJECT);
     bool ok = layer != NULL;
     if (ok && spec->activation.member)
         ok = bp_json_add(layer, "activation", bp_choice_json(&spec->activation, BP_CHOICE_WORD));
-    if (ok && spec->initializer.member)
+    if (ok && spec->initializer.member && !bp_layer_spec_is_tied(spec))
         ok = bp_json_add(layer, "init", bp_choice_json(&spec->initializer, BP_CHOICE_OBJECT));
     if (ok && spec->dropout.member)
         ok =

@@ -13,6 +13,7 @@
 #include "core/optimizer/optimizer.h"
 #include "core/schedule/schedule.h"
 #include "schema/job/job_work.h"
+#include "schema/job/layer_json.h"
 #include "schema/json/json_text.h"
 #include "schema/model/model_info.h"
 
@@ -154,7 +155,7 @@ static void take_layers(bp_job_work *work)
             layer->activation = bp_choice_default(
                 bp_family_find(&bp_activation_family,
                                type->default_activation ? type->default_activation : "identity"));
-        if (!layer->initializer.member)
+        if (!layer->initializer.member && !bp_layer_spec_is_tied(layer))
             layer->initializer =
                 bp_choice_default(bp_initializer_family.members[BP_INITIALIZER_xavier_uniform]);
     }

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/initializer/initializer.h"
 #include "core/loss/loss.h"
 #include "core/optimizer/optimizer.h"
 #include "schema/job/job_work.h"
 #include "schema/job/labels.h"
+#include "schema/job/layer_json.h"
 #include "schema/model/model_info.h"
 
 /* What a job over a corpus gets that says nothing of its network. */
@@ -220,9 +222,33 @@ static void check_embeddings(bp_job_work *work)
     }
 }
 
+/* The last layer's weights may be the vectors of the embedding, which then is trained as a whole. */
+static void check_tied(bp_job_work *work)
+{
+    const bp_job_spec *spec = work->spec;
+    for (size_t index = 0; index < spec->layer_count; index++) {
+        bp_layer_spec *layer = &spec->layers[index];
+        if (!bp_layer_spec_is_tied(layer))
+            continue;
+        const bool has_init = work->draft.network.given && layer->initializer.member;
+        layer->initializer = /* of nothing; core wants one with every layer */
+            bp_choice_default(bp_initializer_family.members[BP_INITIALIZER_xavier_uniform]);
+        if (index + 1 < spec->layer_count || spec->task != BP_TASK_LANGUAGE_MODEL)
+            bp_job_layer_fault(work, BP_INVALID, index, "tied",
+                               "only the last layer of a language model can share the vectors of "
+                               "the embedding");
+        else if (has_init)
+            bp_job_layer_fault(
+                work, BP_INVALID, index, "init",
+                "the weights are the vectors of the embedding, which has an \"init\" "
+                "of its own");
+    }
+}
+
 void bp_job_check_token_layers(bp_job_work *work)
 {
     bp_job_spec *spec = work->spec;
+    check_tied(work);
     if (!work->corpus) {
         if (work->training)
             refuse_token_layers(work);

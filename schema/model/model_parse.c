@@ -83,7 +83,9 @@ static void read_layers(bp_stored *stored, bp_model_info *info, const json_t *js
             spec->activation = bp_choice_parse(stored, json_object_get(layer, "activation"),
                                                &bp_activation_family);
         spec->initializer =
-            bp_choice_parse(stored, json_object_get(layer, "init"), &bp_initializer_family);
+            bp_layer_spec_is_tied(spec)
+                ? bp_choice_default(bp_initializer_family.members[BP_INITIALIZER_xavier_uniform])
+                : bp_choice_parse(stored, json_object_get(layer, "init"), &bp_initializer_family);
         if (dropout)
             spec->dropout = bp_styled_choice_parse(stored, dropout, &bp_dropout_style);
     }

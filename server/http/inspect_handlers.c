@@ -235,6 +235,18 @@ static bp_status backpropagate(json_t **out, bp_network *network, const bp_model
     return BP_OK;
 }
 
+/* Rows of columns are shown alone. */
+static bp_status refuse_corpus(bp_faults *faults, const char *pointer, bp_task_kind task)
+{
+    if (!bp_task_is_of_corpus(task))
+        return BP_OK;
+    bp_faults_add(
+        faults, BP_UNSUPPORTED, pointer,
+        "backpropagation is shown for rows of tables; the gradients of a network over tokens "
+        "are looked at by POST /api/v1/gradient-check");
+    return BP_UNSUPPORTED;
+}
+
 static bp_status backpropagate_job(json_t **out, bp_request *request,
                                    const bp_backpropagate_request *wanted, bp_faults *faults,
                                    bp_error *error)
@@ -246,6 +258,8 @@ static bp_status backpropagate_job(json_t **out, bp_request *request,
     bp_status status = look_at(&job, request, wanted->job, faults, error);
     if (status == BP_OK && bp_faults_any(faults))
         status = BP_INVALID;
+    if (status == BP_OK)
+        status = refuse_corpus(faults, "/data/dataset", job.spec->task);
     if (status == BP_OK)
         status = bp_model_info_create(&info, job.spec, &job.data.preparation,
                                       &job.data.target_preparation, error);
@@ -295,7 +309,10 @@ static bp_status backpropagate_model(json_t **out, bp_request *request,
     if (status != BP_OK)
         return status;
     const bp_model_info *info = bp_model_info_of(model);
-    status = bp_example_rows_parse(&rows, faults, info, wanted->rows, BP_BACKPROPAGATE_ROW_LIMIT);
+    status = refuse_corpus(faults, "/model", info->task);
+    if (status == BP_OK)
+        status =
+            bp_example_rows_parse(&rows, faults, info, wanted->rows, BP_BACKPROPAGATE_ROW_LIMIT);
     if (status == BP_OK)
         status = network_of_model(&network, model, services->isa, rows.count, error);
     if (status == BP_OK)

@@ -110,7 +110,25 @@ static const corpus_row rows[] = {
       {"/network/layers/0/sparse", "regularization.max_norm"},
       {"/network/layers/0/sparse", "optimizer.weight_decay"},
       {"/network/layers/0/sparse", "a frozen embedding"}}},
+    {PLAYS("}, " LAYERS(
+         "{'type': 'embedding', 'dimension': 3}, {'type': 'dense', 'units': 3, 'tied': "
+         "true}, {'type': 'dense', 'units': 'auto', 'tied': true, 'init': 'zeros'}")),
+     {{"/network/layers/1/tied", "only the last layer"},
+      {"/network/layers/2/init", "vectors of the embedding"}}},
+    {PLAYS("}, " LAYERS(
+         "{'type': 'embedding', 'dimension': 3}, {'type': 'rnn', 'units': 4}, {'type': "
+         "'dense', 'units': 'auto', 'tied': true}")),
+     {{"/network/layers/2/tied", "3 numbers|4 inputs"}}},
+    {TWEETS(
+         "}, " LAYERS("{'type': 'embedding', 'dimension': 3}, {'type': 'dense', 'units': 'auto', "
+                      "'tied': true}")),
+     {{"/network/layers/1/tied", "of a language model"}}},
     /* losses */
+    {TWEETS("}, 'loss': {'type': 'max_margin', 'class_weights': 'balanced'}, " LAYERS(
+         "{'type': 'embedding', 'dimension': 3}, {'type': 'dense', 'units': 2}")),
+     {{"/network/layers/1/units", "must have one unit, got 2"},
+      {"/loss/class_weights", "no classes to weigh"}}},
+    {IRIS("}, 'loss': 'max_margin', 'metrics': {"), {{"/loss", "windows of tagged sentences"}}},
     {PLAYS("}, 'loss': 'hinge', 'metrics': {"), {{"/loss", "softmax_cross_entropy, got hinge"}}},
     {TWEETS("}, 'loss': 'mean_squared_error', 'metrics': {"), {{"/loss", "for regression"}}},
     {PLAYS("}, 'loss': {'type': 'softmax_cross_entropy', 'class_weights': 'balanced'"),
@@ -180,7 +198,8 @@ static const struct {
      "'max_vocabulary': null}, 'network': {'layers': [{'type': 'embedding', 'dimension': 64, "
      "'trainable': true, 'sparse': false, 'init': {'type': 'xavier_uniform'}}, {'type': 'lstm', "
      "'units': 128, 'init': {'type': 'xavier_uniform'}}, {'type': 'dense', 'units': 27, 'bias': "
-     "true, 'activation': 'identity', 'init': {'type': 'xavier_uniform'}}]}, 'loss': {'type': "
+     "true, 'tied': false, 'activation': 'identity', 'init': {'type': 'xavier_uniform'}}]}, "
+     "'loss': {'type': "
      "'softmax_cross_entropy'}, 'optimizer': {'type': 'adam', 'learning_rate': 0.002, 'beta1': "
      "0.9, "
      "'beta2': 0.999, 'epsilon': 1e-8, 'bias_correction': true, 'weight_decay': 0.0}, 'schedule': "
@@ -196,8 +215,10 @@ static const struct {
      "'max_vocabulary': 5, 'validation': {'fraction': 0.5}}, 'network': {'layers': [{'type': "
      "'window', 'width': 5}, {'type': 'embedding', 'dimension': 64, 'trainable': true, 'sparse': "
      "false, 'init': {'type': 'xavier_uniform'}}, {'type': 'dense', 'units': 64, 'bias': true, "
-     "'activation': 'tanh', 'init': {'type': 'xavier_uniform'}}, {'type': 'dense', 'units': 2, "
-     "'bias': true, 'activation': 'identity', 'init': {'type': 'xavier_uniform'}}]}, 'loss': "
+     "'tied': false, 'activation': 'tanh', 'init': {'type': 'xavier_uniform'}}, {'type': 'dense', "
+     "'units': 2, "
+     "'bias': true, 'tied': false, 'activation': 'identity', 'init': {'type': "
+     "'xavier_uniform'}}]}, 'loss': "
      "{'type': 'softmax_cross_entropy'}, 'optimizer': {'type': 'adam', 'learning_rate': 0.002, "
      "'beta1': 0.9, 'beta2': 0.999, 'epsilon': 1e-8, 'bias_correction': true, 'weight_decay': "
      "0.0}, 'schedule': {'type': 'constant', 'per': 'step', 'fan_in_scaled': false, "

@@ -353,7 +353,7 @@ static const fault_row rows[] = {
       {"/network/layers/2/type", "last layer|hands on"}}},
     {LAYERS("{'type': 'dense', 'units': 3, 'tied': true}"),
      BP_INVALID,
-     {{"/network/layers/0/tied", "no embedding"}}},
+     {{"/network/layers/0/tied", "last layer of a language model"}}},
     {LAYERS("{'type': 'embedding', 'dimension': 4}, {'type': 'dense', 'units': 3}"),
      BP_INVALID,
      {{"/network/layers/0/type", "\"embedding\" reads words|a table"}}},

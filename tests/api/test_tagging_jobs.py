@@ -1,0 +1,226 @@
+"""Taggers over REST: windows of a small corpus, softmax and margins, entities, bits, faults."""
+
+import json
+import pathlib
+
+import pytest
+
+import rest_client
+import safetensors_file
+from pace import at_any_speed, interrupted, wait_for_points
+
+CORPUS = (pathlib.Path(__file__).parent.parent / "data" / "towns.conll").read_text(encoding="utf-8")
+SENTENCES = [[line.split("\t") for line in block.split("\n")] for block in CORPUS.strip().split("\n\n")]
+TAGS = ["B-person", "B-place", "I-person", "I-place", "O"]
+
+TAGGER = {
+    "name": "towns", "data": {"dataset": "towns", "lowercase": True, "validation": {"fraction": 0.2}},
+    "network": {"layers": [{"type": "window", "width": 3}, {"type": "embedding", "dimension": 6},
+                           {"type": "dense", "units": 12, "activation": "tanh"},
+                           {"type": "dense", "units": "auto"}]},
+    "optimizer": {"type": "adam", "learning_rate": 0.02},
+    "training": {"epochs": 12, "batch_size": 16},
+}
+# The worked example of the notes: vectors of 4, windows of 5, 8 sigmoid units, one score.
+RANKER = {
+    "name": "ranker", "data": {"dataset": "towns", "validation": {"fraction": 0.2}},
+    "network": {"layers": [{"type": "embedding", "dimension": 4}, {"type": "window", "width": 5},
+                           {"type": "dense", "units": 8, "activation": "sigmoid"},
+                           {"type": "dense", "units": "auto"}]},
+    "loss": "max_margin", "optimizer": {"type": "adam", "learning_rate": 0.03},
+    "training": {"epochs": 10, "batch_size": 16},
+}
+
+
+@pytest.fixture(name="towns")
+def towns_fixture(client):
+    client.put("datasets/towns", CORPUS.encode(), expect=201)
+    return client
+
+
+def changed(body, **more):
+    copy = json.loads(json.dumps(body))
+    for key, value in more.items():
+        copy[key] = {**copy[key], **value} if isinstance(value, dict) and isinstance(copy.get(key), dict) else value
+    return copy
+
+
+def weights(client, document):
+    model = document["model"]
+    content = client.get(f"models/{model['name']}/versions/{model['version']}/weights").content
+    return safetensors_file.parse(content)
+
+
+def test_a_tagger(towns):
+    document = towns.train(TAGGER)
+    metrics = document["metrics"]
+    tokens = sum(len(sentence) for sentence in SENTENCES)
+    assert metrics["train"]["rows"] + metrics["validation"]["rows"] == tokens
+    for part in ("train", "validation"):
+        of = metrics[part]
+        assert [own["label"] for own in of["per_class"]] == TAGS
+        assert of["accuracy"] > 0.95 and of["entities"]["f1"] > 0.9
+        entities = of["entities"]
+        assert [own["type"] for own in entities["by_type"]] == ["person", "place"]
+        for count in ("expected", "found", "correct"):
+            assert entities[count] == sum(own[count] for own in entities["by_type"])
+        assert entities["f1"] == pytest.approx(
+            2 * entities["correct"] / (entities["expected"] + entities["found"]), rel=1e-15)
+    begun = sum(tag.startswith("B-") for sentence in SENTENCES for _, tag in sentence)
+    assert metrics["train"]["entities"]["expected"] + metrics["validation"]["entities"]["expected"] == begun
+    ends = [point["values"] for point in towns.metrics(document["id"]) if "validation.loss" in point["values"]]
+    assert len(ends) == 12 and all("validation.entity_f1" in values for values in ends)
+    assert ends[-1]["validation.entity_f1"] == metrics["validation"]["entities"]["f1"]
+    model = towns.get("models/towns").json()
+    assert (model["tags"], model["window"], model["task"]) == (TAGS, 3, "tagging")
+    assert model["vocabulary"]["tokens"][:2] == ["<unk>", "<pad>"]
+    assert (model["vocabulary"]["unknown"], model["vocabulary"]["padding"]) == (0, 1)
+    assert "ada" in model["vocabulary"]["tokens"] and "Ada" not in model["vocabulary"]["tokens"]
+    tensors, metadata = weights(towns, document)
+    assert tensors["layers.1.weight"].shape == (model["vocabulary"]["size"], 6)
+    assert tensors["layers.2.weight"].shape == (12, 18)
+    assert json.loads(metadata["tags"]) == TAGS and json.loads(metadata["window"]) == 3
+    again = towns.post("jobs", query={"validate_only": "true"}, json=document["specification"]).json()
+    assert again["specification"] == document["specification"]
+
+
+def test_chosen_by_entities(towns):
+    """Early stopping and the best checkpoint go by entity F1 of sentences of a data set of their own."""
+    half = len(SENTENCES) // 2
+    blocks = CORPUS.strip().split("\n\n")
+    towns.put("datasets/first", "\n\n".join(blocks[:half]).encode(), expect=201)
+    towns.put("datasets/second", "\n\n".join(blocks[half:]).encode(), expect=201)
+    document = towns.train(changed(
+        TAGGER, data={"dataset": "first", "validation": {"dataset": "second"}, "test": {"dataset": "towns"}},
+        training={"early_stopping": {"metric": "validation.entity_f1", "patience": 2}, "epochs": 30},
+        checkpoint={"every_epochs": 1, "keep_best": True}))
+    assert document["reason"] == "early_stopping"
+    best = max(point["values"].get("validation.entity_f1", 0) for point in towns.metrics(document["id"]))
+    assert document["metrics"]["validation"]["entities"]["f1"] == best
+    assert document["metrics"]["test"]["rows"] == sum(len(sentence) for sentence in SENTENCES)
+
+
+@pytest.mark.parametrize("corruption", ["other_window", "centre"])
+def test_margins(towns, corruption):
+    body = changed(RANKER, loss={"type": "max_margin", "margin": 1, "corruption": corruption})
+    document = towns.train(body)
+    train = document["metrics"]["train"]
+    assert set(train) == {"loss", "accuracy", "rows"}
+    tokens = [token for sentence in SENTENCES for token in sentence]
+    pairs = train["rows"] + document["metrics"]["validation"]["rows"]
+    assert pairs == (len(tokens) if corruption == "centre" else sum(tag != "O" for _, tag in tokens))
+    first = towns.metrics(document["id"])[0]["values"]["loss"]
+    assert train["loss"] < first / 2 and train["accuracy"] > 0.9
+    tensors, _ = weights(towns, document)
+    assert {name: tensor.shape for name, tensor in tensors.items() if "weight" in name} == {
+        "layers.0.weight": (towns.get("models/ranker").json()["vocabulary"]["size"], 4),
+        "layers.2.weight": (8, 20), "layers.3.weight": (1, 8)}
+    report = towns.post("gradient-check", json={**body, "max_elements": 60}).json()
+    assert report["pass"] is True and report["rows"] == 32
+
+
+def test_threads_do_not_show(towns):
+    found = set()
+    for threads in (1, 2, 4):
+        for body in (TAGGER, RANKER, changed(RANKER, name="centre", loss={"type": "max_margin",
+                                                                         "corruption": "centre"})):
+            document = towns.train(changed(body, training={"threads": threads, "epochs": 2}))
+            found.add((body["name"], document["weights_sha256"],
+                       json.dumps([point["values"] for point in towns.metrics(document["id"])])))
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("body", [TAGGER, RANKER], ids=["tagger", "ranker"])
+@at_any_speed
+def test_killed_in_mid_epoch(start_daemon, pace, body):
+    daemon = start_daemon("--workers", 1)
+    client = rest_client.Client(daemon)
+    client.put("datasets/towns", CORPUS.encode())
+    body = changed(body, training={"epochs": pace.epochs(40)}, checkpoint={"every_steps": 7},
+                   metrics={"every_steps": 1})
+    whole = client.train(body)
+    job = client.submit(body)["id"]
+    for seq in (10, 100):
+        wait_for_points(client, job, seq)
+        daemon.kill()
+        daemon.start()
+        client = rest_client.Client(daemon)
+    document = client.wait(job)
+    interrupted(client, job)
+    assert document["weights_sha256"] == whole["weights_sha256"]
+    points = [[(point["seq"], point["values"]) for point in client.metrics(number)] for number in (job, whole["id"])]
+    assert points[0] == points[1]
+
+
+def test_sparse_and_frozen_vectors(towns):
+    frozen, sparse = ([{"type": "window", "width": 3}, {"type": "embedding", "dimension": 6, **kind},
+                       *TAGGER["network"]["layers"][2:]] for kind in ({"trainable": False}, {"sparse": True}))
+    begun = weights(towns, towns.train(changed(TAGGER, network={"layers": frozen}, training={"epochs": 0})))[0]
+    document = towns.train(changed(TAGGER, network={"layers": frozen}, regularization={"l2": 0.01}))
+    tensors, _ = weights(towns, document)
+    assert (tensors["layers.1.weight"] == begun["layers.1.weight"]).all()
+    assert (tensors["layers.2.weight"] != begun["layers.2.weight"]).any()
+    tensors, _ = weights(towns, towns.train(changed(TAGGER, network={"layers": sparse})))
+    # No window of the training part has the unknown token.
+    changes = (tensors["layers.1.weight"] != begun["layers.1.weight"]).any(axis=1)
+    assert not changes[0] and changes[1:].all()
+
+
+def test_class_weights(towns):
+    plain = towns.train(changed(TAGGER, training={"epochs": 1}))
+    for weighed in ("balanced", {"B-place": 5, "I-place": 5}):
+        document = towns.train(changed(TAGGER, training={"epochs": 1}, loss={
+            "type": "softmax_cross_entropy", "class_weights": weighed}))
+        assert document["weights_sha256"] != plain["weights_sha256"]
+
+
+def layers(*before):
+    return {"layers": [*before, {"type": "dense", "units": "auto"}]}
+
+
+EMBEDDING, WINDOW = {"type": "embedding", "dimension": 4}, {"type": "window", "width": 3}
+FAULTS = [
+    ({"data": {"unit": "character"}}, {"/data/unit"}),
+    ({"training": {"sequence_length": 5}}, {"/training/sequence_length"}),
+    ({"network": layers(WINDOW)}, {"/network/layers/1/type"}),
+    ({"network": layers({"type": "window", "width": 4}, EMBEDDING)}, {"/network/layers/0/width"}),
+    ({"network": layers(EMBEDDING, WINDOW, WINDOW, EMBEDDING)}, {"/network/layers/2/type", "/network/layers/3/type"}),
+    ({"network": layers(EMBEDDING, {"type": "lstm", "units": 3})}, {"/network/layers/1/type"}),
+    ({"network": layers(EMBEDDING, {"type": "dense", "units": 3}, WINDOW)}, {"/network/layers/2/type"}),
+    ({"network": {"layers": [EMBEDDING, {"type": "dense", "units": 4}]}}, {"/network/layers/1/units"}),
+    ({"network": {"layers": [EMBEDDING, {"type": "dense", "units": 5}]}, "loss": "max_margin"},
+     {"/network/layers/1/units"}),
+    ({"loss": "mean_squared_error"}, {"/loss"}),
+    ({"loss": {"type": "max_margin", "class_weights": "balanced"}}, {"/loss/class_weights"}),
+    ({"loss": {"type": "max_margin", "corruption": "left", "margin": -1}}, {"/loss/corruption", "/loss/margin"}),
+    ({"loss": {"type": "softmax_cross_entropy", "corruption": "centre"}}, {"/loss/corruption"}),
+    ({"network": layers({**EMBEDDING, "sparse": True}), "optimizer": {
+        "type": "adam", "learning_rate": 0.1, "weight_decay": 0.1}}, {"/network/layers/0/sparse"}),
+    ({"network": layers({**EMBEDDING, "sparse": True, "trainable": False})}, {"/network/layers/0/sparse"}),
+    ({"training": {"early_stopping": {"metric": "validation.entity_f1"}}}, {"/training/early_stopping/metric"}),
+]
+
+
+@pytest.mark.parametrize("more,pointers", FAULTS, ids=[str(index) for index in range(len(FAULTS))])
+def test_faults(towns, more, pointers):
+    problem = towns.problem("POST", "jobs", 422, json=changed({"data": {"dataset": "towns"}}, **more))
+    assert {error["pointer"] for error in problem["errors"]} == pointers
+
+
+def test_windows_that_cannot_be_compared(towns):
+    towns.put("datasets/plain", b"a\tX\nb\tY\n\nc\tX\n", query={"format": "conll"}, expect=201)
+    problem = towns.problem("POST", "jobs", 422, json={"data": {"dataset": "plain"}, "loss": "max_margin"})
+    assert [error["pointer"] for error in problem["errors"]] == ["/loss/corruption"]
+    document = towns.train({"data": {"dataset": "plain"}, "training": {"epochs": 1},
+                            "loss": {"type": "max_margin", "corruption": "centre"}})
+    assert document["metrics"]["train"]["rows"] == 3
+
+
+def test_a_bare_job_says_what_it_does(towns):
+    answer = towns.post("jobs", query={"validate_only": "true"}, json={"data": {"dataset": "towns"}}).json()
+    assert [layer["type"] for layer in answer["layers"]] == ["window", "embedding", "dense", "dense"]
+    assert answer["layers"][-1]["output"] == len(TAGS) and answer["warnings"] == []
+    assert "sequence" not in answer and answer["rows"]["training"] == sum(len(sentence) for sentence in SENTENCES)
+    answer = towns.post("jobs", query={"validate_only": "true"}, json={
+        "data": {"dataset": "towns"}, "network": layers(EMBEDDING)}).json()
+    assert "no window" in answer["warnings"][0]

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "core/schedule/schedule.h"
 #include "tests/core/support_snapshot.h"
 #include "tests/core/support_text.h"
 
@@ -340,6 +341,52 @@ static void test_full_evaluation(void **state)
     support_text_free(f);
 }
 
+/* A rate that lets the text be learned and forgotten: the run stops, and the best epoch's weights come back with
+ * the very loss that they had. */
+static void test_the_best_epoch_comes_back(void **state)
+{
+    (void)state;
+    enum { PATIENCE = 4 };
+    support_text *f = support_text_of((support_text_sizes){
+        .tokens = 200, .vocabulary = V, .dimension = D, .units = 24, .cell = 3});
+    const bp_examples other = support_text_examples(f->ids + 150, 50);
+    f->examples = support_text_examples(f->ids, 150);
+    f->spec.optimizer = support_choice_of(&bp_optimizer_family, "adam", 0.02);
+    f->spec.schedule = support_choice(&bp_schedule_family, "plateau");
+    f->spec.schedule.value[BP_PLATEAU_PATIENCE] = 2;
+    f->spec.early_stopping = support_choice(&bp_stopping_family, "early_stopping");
+    f->spec.early_stopping.value[BP_EARLY_STOPPING_PATIENCE] = PATIENCE;
+    f->spec.batch_size = 3;
+    f->spec.sequence_length = 10;
+    f->spec.epochs = 200;
+    bp_trainer *trainer = support_text_trainer(f, NULL);
+    double best = INFINITY, last = INFINITY, rate = 0;
+    size_t best_epoch = 0, reductions = 0;
+    while (!bp_trainer_finished(trainer)) {
+        bp_step_report report;
+        bp_epoch_metrics metrics = {.value = {0}};
+        assert_int_equal(bp_trainer_step(&report, trainer, false, NULL), BP_OK);
+        const bp_position position = bp_trainer_position(trainer);
+        if (position.step % position.steps_per_epoch != 0)
+            continue;
+        last = support_evaluate(trainer, &other).loss;
+        metrics.value[BP_WATCHED_VALIDATION_LOSS] = last;
+        best_epoch = last < best ? position.epoch : best_epoch;
+        best = fmin(best, last);
+        const bp_epoch_verdict verdict = bp_trainer_epoch_end(trainer, &metrics);
+        assert_int_equal(verdict.new_best, best_epoch == position.epoch);
+        assert_int_equal(verdict.stop, position.epoch == best_epoch + PATIENCE);
+        reductions += verdict.rate_reduced;
+        rate = report.learning_rate;
+    }
+    assert_true(bp_trainer_position(trainer).epoch < 200 && last > best);
+    assert_true(reductions > 0 && rate < 0.02);
+    assert_true(bp_trainer_restore_best(trainer));
+    assert_true(support_evaluate(trainer, &other).loss == best);
+    bp_trainer_free(trainer);
+    support_text_free(f);
+}
+
 /* ---- a text that is read from elsewhere ---- */
 
 typedef struct faulty_source {
@@ -457,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_evaluation),
         cmocka_unit_test(test_evaluation_leaves_the_run_alone),
         cmocka_unit_test(test_full_evaluation),
+        cmocka_unit_test(test_the_best_epoch_comes_back),
         cmocka_unit_test(test_a_source_that_fails),
         cmocka_unit_test(test_refusals),
     };

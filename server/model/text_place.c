@@ -22,15 +22,15 @@ bp_status bp_text_place_enter(bp_model_arena *out, bp_text_place *place, bp_erro
     if (status != BP_OK)
         return status;
     const size_t bytes = bp_network_state_bytes(used.network);
-    if (!place->state && bytes > 0) {
-        place->state = calloc(bytes, 1);
+    if (place->state) {
+        memcpy(bp_network_state(used.network), place->state, bytes);
+    } else if (bytes > 0) {
+        place->state = malloc(bytes);
         if (!place->state) {
             bp_model_arena_give(place->model, &used);
             return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a text");
         }
     }
-    if (bytes > 0)
-        memcpy(bp_network_state(used.network), place->state, bytes);
     *out = used;
     return BP_OK;
 }

@@ -7,7 +7,7 @@
 
 typedef struct bp_text_place {
     bp_model *model; /* counted: given back with the place */
-    void *state;     /* (state_bytes); NULL until the first turn, which begins with zeros */
+    void *state; /* (state bytes); NULL until the first turn, which begins with an arena's zeros */
 } bp_text_place;
 
 /* Tokens that a turn may read or write: some milliseconds' work, and at least one. */

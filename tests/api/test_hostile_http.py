@@ -25,6 +25,8 @@ SEEDS = [
     job(b'{"data": {"dataset": "d", "target": "b"}, "training": {"epochs": 1, "seed": 7}}'),
     job(b'{"network": {"layers": [{"type": "dense", "units": 1000000000}]}, "data": {"dataset": "d"}}'),
     request("POST", "/api/v1/models/m/predict", [JSON, "Content-Length: 21"], b'{"rows": [[1.5, "x"]]}'),
+    request("POST", "/api/v1/models/m/generate", [JSON, "Content-Length: 32"], b'{"prompt": "to be", "length": 3}'),
+    request("POST", "/api/v1/jobs/1/checkpoints/1/score", [JSON, "Content-Length: 17"], b'{"text": "to be"}'),
     request("DELETE", "/api/v1/datasets/nothing"),
     request("POST", "/api/v1/jobs/1/cancel", ["Content-Length: 0", "Idempotency-Key: k"]),
 ]

@@ -6,6 +6,7 @@ reads and predicts, then what deletes. Path and query parameters take their exam
 cannot hold (IDX, NPY, gzip) is made here from the media type.
 """
 
+import functools
 import re
 import struct
 import urllib.parse
@@ -72,6 +73,35 @@ def paused_job(client):
     return job
 
 
+# Models over corpora: what the examples of texts and sentences are asked of.
+CORPUS_JOBS = {
+    "plays": {"task": "language_model", "data": {"dataset": "plays-corpus"},
+              "network": {"layers": [{"type": "embedding", "dimension": 4}, {"type": "rnn", "units": 4},
+                                     {"type": "dense", "units": "auto"}]},
+              "training": {"epochs": 1, "batch_size": 1, "sequence_length": 8}},
+    "places": {"task": "tagging", "data": {"dataset": "places-corpus"},
+               "network": {"layers": [{"type": "embedding", "dimension": 4}, {"type": "window", "width": 3},
+                                      {"type": "dense", "units": "auto"}]},
+               "training": {"epochs": 1}},
+}
+CORPORA = {"plays": ("text", b"to be or not to be\n"), "places": ("conll", b"in O\nNew B-place\nYork I-place\n")}
+
+
+@functools.cache
+def corpus_job(client, name):
+    """The number of a job that has made the model `name`."""
+    kind, corpus = CORPORA[name]
+    client.put(f"datasets/{name}-corpus", corpus, query={"format": kind})
+    return client.train({"name": name, **CORPUS_JOBS[name]})["id"]
+
+
+def corpus_model_of(template, value):
+    """The model that an example is about, or None."""
+    if template.endswith(("/generate", "/score")):
+        return "plays"
+    return "places" if template.endswith("/predict") and "sentences" in value else None
+
+
 # The job of the examples is over when these come, and in no state for them.
 SUITABLE_JOBS = {
     ("post", "/api/v1/jobs/{id}/cancel"): running_job,
@@ -107,6 +137,10 @@ def replay(client, method, template, media, value, query):
     if template.endswith("/backups/{name}"):
         # Backups are named after their moment.
         path = template.replace("{name}", client.post("backup", expect=201).json()["name"])
+        return send_example(client, method, template, path, media, value, query)
+    model = corpus_model_of(template, value)
+    if model:
+        path = template.replace("{id}", str(corpus_job(client, model))).replace("{name}", model)
         return send_example(client, method, template, path, media, value, query)
     if (method, template) not in SUITABLE_JOBS:
         return send_example(client, method, template, template, media, value, query)

@@ -8,10 +8,12 @@
 
 #include <cmocka.h>
 
+#include "core/loss/loss.h"
 #include "schema/catalog/catalog.h"
 #include "schema/json/json_text.h"
 #include "schema/language/token_encoder.h"
-#include "schema/model/model_info.h"
+#include "schema/model/language_answer.h"
+#include "schema/model/sentence_rows.h"
 #include "schema/weights/safetensors.h"
 #include "tests/schema/support_datasets.h"
 
@@ -311,6 +313,53 @@ static void test_vocabularies(void **state)
     }
 }
 
+/* Asks a tagger about sentences, and puts together what a language model has written. */
+static bool answer_words(void)
+{
+    static const double shown[][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {1, 0, 0}};
+    static const int32_t ids[] = {1, 0, 2};
+    bp_faults faults = {0};
+    bp_sentence_rows sentences = {0};
+    bp_json_writer out = {0};
+    const bp_generate_request written = {.prompt = "to", .prompt_length = 2};
+    bool ok = bp_sentence_rows_parse(&sentences, &faults, model, rows, 10) == BP_OK;
+    assert_true(ok || faults.out_of_memory);
+    if (ok) {
+        bp_tag_answer_write(&out, model, &sentences, shown, true, NULL);
+        bp_generate_end_event_write(&out, model, &written, ids, 3);
+        ok = !out.failed;
+    }
+    free(out.bytes);
+    bp_sentence_rows_done(&sentences);
+    bp_faults_done(&faults);
+    return ok;
+}
+
+static void test_answers_of_words(void **state)
+{
+    (void)state;
+    static char name[] = "m", begin[] = "B-a", inside[] = "I-a", outside[] = "O";
+    char *tags[] = {begin, inside, outside};
+    const bp_vocabulary_rule words = {.unit = BP_UNIT_WORD, .padded = true, .min_count = 1};
+    bp_vocabulary_builder *builder;
+    bp_model_info info = {
+        .name = name,
+        .task = BP_TASK_TAGGING,
+        .window_width = 3,
+        .classes = {.type = BP_COLUMN_CATEGORICAL, .count = 3, .texts = tags},
+        .dtype = BP_FLOAT64,
+        .loss = bp_choice_default(bp_loss_family.members[BP_LOSS_softmax_cross_entropy])};
+    assert_int_equal(bp_vocabulary_builder_create(&builder, &words, UINT64_MAX, 1, NULL), BP_OK);
+    assert_int_equal(bp_vocabulary_builder_word(builder, "in", 2, NULL), BP_OK);
+    assert_int_equal(bp_vocabulary_builder_finish(builder, &info.vocabulary, NULL), BP_OK);
+    bp_vocabulary_builder_free(builder);
+    model = &info;
+    rows = support_json("[['New', 'York', 'in'], [], ['Rome']]");
+    for_each_failure(answer_words);
+    json_decref(rows);
+    bp_vocabulary_free(info.vocabulary);
+}
+
 static int open_all(void **state)
 {
     (void)state;
@@ -330,10 +379,9 @@ static int close_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resolving),
-        cmocka_unit_test(test_refusing),
-        cmocka_unit_test(test_documents),
-        cmocka_unit_test(test_vocabularies),
+        cmocka_unit_test(test_resolving),        cmocka_unit_test(test_refusing),
+        cmocka_unit_test(test_documents),        cmocka_unit_test(test_vocabularies),
+        cmocka_unit_test(test_answers_of_words),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

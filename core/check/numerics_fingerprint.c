@@ -4,11 +4,14 @@
 
 #include "core/dropout/dropout.h"
 #include "core/initializer/initializer.h"
+#include "core/layer/dense.h"
+#include "core/layer/token_layers.h"
 #include "core/math/scalar_math.h"
 #include "core/random/random.h"
 #include "core/training/trainer.h"
 
 enum { ROWS = 24, IN = 96, HIDDEN = 40, CLASSES = 5, STEPS = 3, VALUES = 130 };
+enum { TOKENS = 11, WORDS = 23, WIDTH = 3, DIMENSION = 7 };
 
 /* FNV-1a, 64 bits. Source: Fowler, Noll & Vo. */
 typedef struct bit_hash {
@@ -137,6 +140,29 @@ static bp_layer_spec dense(size_t units, size_t activation, size_t initializer)
     return layer;
 }
 
+/* All steps of a training, in order: what they report, and the weights that they leave. */
+static bp_status add_run(bit_hash *hash, const bp_training_spec *spec, const bp_examples *examples,
+                         bp_error *error)
+{
+    bp_trainer *trainer = NULL;
+    bp_status status = bp_trainer_create(&trainer, spec, examples, NULL, error);
+    while (status == BP_OK && !bp_trainer_finished(trainer)) {
+        bp_step_report report;
+        status = bp_trainer_step(&report, trainer, true, error);
+        if (status != BP_OK)
+            break;
+        add_double(hash, report.loss);
+        add_double(hash, report.gradient_norm);
+    }
+    if (status == BP_OK) {
+        bp_network *network = bp_trainer_network(trainer);
+        add(hash, bp_network_parameters(network),
+            bp_network_block_count(network) * bp_network_kernels(network)->real_size);
+    }
+    bp_trainer_free(trainer);
+    return status;
+}
+
 /* Some steps of dropout, cross-entropy, a penalty, clipping and Adam over shuffled rows. */
 static bp_status add_training(bit_hash *hash, bp_dtype dtype, bp_isa isa, bp_error *error)
 {
@@ -173,23 +199,68 @@ static bp_status add_training(bit_hash *hash, bp_dtype dtype, bp_isa isa, bp_err
         .batch_size = ROWS,
         .shuffle = true};
     const bp_examples examples = {.row_count = ROWS, .features = features, .label = label};
-    bp_trainer *trainer = NULL;
-    bp_status status = bp_trainer_create(&trainer, &spec, &examples, NULL, error);
-    for (size_t step = 0; status == BP_OK && step < STEPS; step++) {
-        bp_step_report report;
-        status = bp_trainer_step(&report, trainer, true, error);
-        if (status != BP_OK)
-            break;
-        add_double(hash, report.loss);
-        add_double(hash, report.gradient_norm);
-    }
-    if (status == BP_OK) {
-        bp_network *network = bp_trainer_network(trainer);
-        add(hash, bp_network_parameters(network),
-            bp_network_block_count(network) * kernels->real_size);
-    }
-    bp_trainer_free(trainer);
-    return status;
+    return add_run(hash, &spec, &examples, error);
+}
+
+/* Windows of a made-up sentence under the max-margin loss, with a sparse embedding; then the same tokens as a text
+ * under a tied language model. */
+static bp_status add_words(bit_hash *hash, bp_dtype dtype, bp_isa isa, bp_error *error)
+{
+    int32_t ids[WORDS + WIDTH - 1] = {0};
+    uint32_t place[WORDS];
+    int32_t token[WORDS];
+    const size_t length = WORDS;
+    for (size_t i = 0; i < WORDS; i++)
+        token[i] = (int32_t)(i * i * 5 % 17 % TOKENS);
+    bp_token_windows_lay_out(ids, place, token, &length, 1, WIDTH, 0);
+    bp_layer_spec layers[] = {
+        {.layer = choice_of(&bp_layer_family, BP_LAYER_window)},
+        {.layer = choice_of(&bp_layer_family, BP_LAYER_embedding),
+         .initializer = choice_of(&bp_initializer_family, BP_INITIALIZER_xavier_uniform)},
+        dense(HIDDEN, BP_ACTIVATION_sigmoid, BP_INITIALIZER_xavier_uniform),
+        dense(1, BP_ACTIVATION_identity, BP_INITIALIZER_xavier_uniform),
+    };
+    layers[0].layer.value[BP_WINDOW_WIDTH] = WIDTH;
+    layers[1].layer.value[BP_EMBEDDING_DIMENSION] = DIMENSION;
+    layers[1].layer.value[BP_EMBEDDING_SPARSE] = 1;
+    bp_training_spec spec = {.network = {.dtype = dtype,
+                                         .isa = isa,
+                                         .input_kind = BP_INPUT_TOKENS,
+                                         .token_count = TOKENS,
+                                         .input_width = WIDTH,
+                                         .layer_count = 4,
+                                         .layers = layers,
+                                         .loss = choice_of(&bp_loss_family, BP_LOSS_max_margin)},
+                             .kind = BP_EXAMPLES_WINDOWS,
+                             .optimizer = choice_of(&bp_optimizer_family, BP_OPTIMIZER_adam),
+                             .schedule = choice_of(&bp_schedule_family, BP_SCHEDULE_constant),
+                             .clip_norm = 0.125,
+                             .seed = 5,
+                             .epochs = STEPS,
+                             .batch_size = WORDS};
+    const bp_examples windows = {
+        .kind = BP_EXAMPLES_WINDOWS,
+        .row_count = WORDS,
+        .windows = {.width = WIDTH, .row_count = WORDS, .ids = ids, .place = place},
+        .corruption = {.kind = BP_CORRUPT_CENTRE, .low = 0, .high = TOKENS}};
+    const bp_status status = add_run(hash, &spec, &windows, error);
+    if (status != BP_OK)
+        return status;
+    bp_layer_spec model[] = {layers[1],
+                             dense(TOKENS, BP_ACTIVATION_identity, BP_INITIALIZER_xavier_uniform)};
+    model[0].layer.value[BP_EMBEDDING_SPARSE] = 0;
+    model[1].layer.value[BP_DENSE_TIED] = 1;
+    spec.network.layers = model;
+    spec.network.layer_count = 2;
+    spec.network.input_width = 1;
+    spec.network.loss = choice_of(&bp_loss_family, BP_LOSS_softmax_cross_entropy);
+    spec.kind = BP_EXAMPLES_STREAMS;
+    spec.sequence_length = WIDTH;
+    spec.batch_size = 2;
+    spec.optimizer = choice_of(&bp_optimizer_family, BP_OPTIMIZER_adagrad);
+    const bp_examples text = {
+        .kind = BP_EXAMPLES_STREAMS, .row_count = WORDS, .text = {.count = WORDS, .ids = token}};
+    return add_run(hash, &spec, &text, error);
 }
 
 static void write_text(char out[BP_FINGERPRINT_SIZE], uint64_t bits)
@@ -214,7 +285,9 @@ bp_status bp_numerics_fingerprint(char out[BP_FINGERPRINT_SIZE], bp_isa isa, bp_
                                 "this processor or build has no %s instructions", bp_isa_name(isa));
         add_functions(&hash, kernels);
         add_cells(&hash, kernels);
-        const bp_status status = add_training(&hash, (bp_dtype)dtype, isa, error);
+        bp_status status = add_training(&hash, (bp_dtype)dtype, isa, error);
+        if (status == BP_OK)
+            status = add_words(&hash, (bp_dtype)dtype, isa, error);
         if (status != BP_OK)
             return status;
     }

@@ -76,12 +76,26 @@ static void gru_one_unit_off(const bp_gru_call *call, size_t first, size_t count
     ((uint32_t *)call->h)[first * call->units]++;
 }
 
+/* Sums of the gradients of a token's vector. */
+static void axpy_one_unit_off(void *y, double factor, const void *x, size_t count)
+{
+    true_table()->axpy(y, factor, x, count);
+    ((uint32_t *)y)[0]++;
+}
+
+static void margin_one_unit_off(const bp_loss_call *call, size_t first, size_t count)
+{
+    true_table()->losses[BP_LOSS_max_margin]->rows(call, first, count);
+    if (call->gradient)
+        ((uint32_t *)call->gradient)[first]++;
+}
+
 static void test_notices_changed_bits(void **state)
 {
     (void)state;
     char before[BP_FINGERPRINT_SIZE], after[BP_FINGERPRINT_SIZE];
     take(before, bp_isa_detect());
-    enum { CHANGES = 5 };
+    enum { CHANGES = 7 };
     bp_kernels changed[CHANGES];
     for (size_t i = 0; i < CHANGES; i++)
         changed[i] = *true_table();
@@ -90,6 +104,13 @@ static void test_notices_changed_bits(void **state)
     changed[2].gemm = gemm_one_unit_off;
     changed[3].lstm_backward = lstm_one_unit_off;
     changed[4].gru_forward = gru_one_unit_off;
+    changed[5].axpy = axpy_one_unit_off;
+    bp_loss margin = *true_table()->losses[BP_LOSS_max_margin];
+    const bp_loss *losses[BP_LOSS_COUNT];
+    memcpy(losses, true_table()->losses, sizeof losses);
+    margin.rows = margin_one_unit_off;
+    losses[BP_LOSS_max_margin] = &margin;
+    changed[6].losses = losses;
     for (size_t i = 0; i < CHANGES; i++) {
         replacement = &changed[i];
         take(after, bp_isa_detect());

@@ -25,6 +25,7 @@ static const bp_hyperparameter parameters[PARAMETER_COUNT] = {
                         "O, drawn at random; \"centre\" compares every window with itself, its "
                         "middle replaced by another word",
                     .kind = BP_CHOICE_PARAMETER,
+                    .maximum = 1,
                     .choices = corruptions},
 };
 

@@ -15,29 +15,33 @@ def sigmoid(x):
     return 1 / (1 + numpy.exp(-x))
 
 
+def embedding_table(weights):
+    return weights["layers.0.weight"]
+
+
 def log_probabilities(weights, ids):
     """Of ids[1:], after an embedding, an LSTM and a dense layer of these weights."""
-    embedding = weights["layers.0.weight"]
     hidden = numpy.zeros(weights["layers.1.weight_hh"].shape[1])
     cell = numpy.zeros_like(hidden)
     found = []
     for now, following in zip(ids, ids[1:]):
-        gates = (weights["layers.1.weight_ih"] @ embedding[now] + weights["layers.1.bias_ih"] +
+        gates = (weights["layers.1.weight_ih"] @ embedding_table(weights)[now] + weights["layers.1.bias_ih"] +
                  weights["layers.1.weight_hh"] @ hidden + weights["layers.1.bias_hh"])
         i, f, g, o = numpy.split(gates, 4)
         cell = sigmoid(f) * cell + sigmoid(i) * numpy.tanh(g)
         hidden = sigmoid(o) * numpy.tanh(cell)
-        logits = weights["layers.2.weight"] @ hidden + weights["layers.2.bias"]
+        # A tied layer has no weight of its own.
+        logits = weights.get("layers.2.weight", embedding_table(weights)) @ hidden + weights["layers.2.bias"]
         found.append(logits[following] - numpy.log(numpy.exp(logits - logits.max()).sum()) - logits.max())
     return numpy.array(found)
 
 
-def train(client, text=TEXT, unit="character", **more):
+def train(client, text=TEXT, unit="character", dimension=6, tied=False, **more):
     client.put("datasets/corpus", text.encode(), query={"format": "text"})
     return client.train({
         "name": "m", "task": "language_model", "data": {"dataset": "corpus", "unit": unit, **more},
-        "network": {"layers": [{"type": "embedding", "dimension": 6}, {"type": "lstm", "units": 10},
-                               {"type": "dense", "units": "auto"}]},
+        "network": {"layers": [{"type": "embedding", "dimension": dimension}, {"type": "lstm", "units": 10},
+                               {"type": "dense", "units": "auto", "tied": tied}]},
         "training": {"epochs": 2, "batch_size": 1, "sequence_length": 20, "dtype": "float64"}})
 
 
@@ -62,6 +66,21 @@ def test_a_score_is_that_of_the_same_network(client):
         assert answer["bits_per_character"] == pytest.approx(answer["loss"] / math.log(2), rel=1e-12)
         without = client.post("models/m/score", json={"text": text}).json()
         assert without == {key: value for key, value in answer.items() if key != "scores"}
+
+
+def test_a_tied_layer_and_what_it_writes(client):
+    train(client, dimension=10, tied=True)
+    weights = weights_of(client)
+    assert "layers.2.weight" not in weights
+    letters = sorted(set(TEXT))
+    text = "it" + client.post("models/m/generate", json={"prompt": "it", "length": 60, "temperature": 0}).json()["text"]
+    ids = [letters.index(letter) for letter in text]
+    answer = client.post("models/m/score", json={"text": text}).json()
+    assert answer["loss"] == pytest.approx(-log_probabilities(weights, ids).mean(), rel=1e-12)
+    # Each letter that was written is the most likely one.
+    for place in (2, 20, 61):
+        every = [log_probabilities(weights, [*ids[:place], letter])[-1] for letter in range(len(letters))]
+        assert max(range(len(letters)), key=every.__getitem__) == ids[place]
 
 
 def test_a_score_is_what_the_training_reported(client):

@@ -30,15 +30,15 @@ SENTENCES = [["Museums", "in", "Paris"], ["we", "LIVE", "in", "New", "York", "ag
              ["Not", "all", "museums", "in", "Rome", "or", "Berlin"]]
 
 
-def tagger(client, name="places", layers=(), loss=None, **training):
+def tagger(client, name="places", layers=(), loss=None, **data):
     client.put("datasets/corpus", corpus(), query={"format": "conll"})
     last = {"type": "dense", "units": "auto"}
     return client.train({
-        "name": name, "task": "tagging", "data": {"dataset": "corpus", "lowercase": True},
+        "name": name, "task": "tagging", "data": {"dataset": "corpus", "lowercase": True, **data},
         "network": {"layers": [{"type": "embedding", "dimension": 5}, {"type": "window", "width": 3},
                                *layers, last]},
         "optimizer": {"type": "adam", "learning_rate": 0.05}, "loss": loss or "softmax_cross_entropy",
-        "training": {"epochs": 60, "batch_size": 16, "dtype": "float64", "seed": 2, **training}})
+        "training": {"epochs": 60, "batch_size": 16, "dtype": "float64", "seed": 2}})
 
 
 @pytest.fixture
@@ -91,6 +91,23 @@ def test_entities(client, places):
     assert first["entities"] == [{"start": 2, "end": 3, "type": "place", "text": "Paris"}]
     assert second["entities"] == [{"start": 3, "end": 5, "type": "place", "text": "New York"}]
     assert empty == {"tokens": [], "entities": []}
+
+
+def test_what_is_predicted_is_what_the_training_reported(client):
+    held_out = b"I O\nsaw O\nNew B-place\nYork I-place\nin O\nParis B-place\n\nin B-place\nBerlin O\n"
+    client.put("datasets/held-out", held_out, query={"format": "conll"})
+    reported = tagger(client, validation={"dataset": "held-out"})["metrics"]["validation"]
+    sentences = [[line.split()[0] for line in block.splitlines()]
+                 for block in held_out.decode().strip().split("\n\n")]
+    labels = [line.split()[1] for line in held_out.decode().splitlines() if line]
+    predictions = client.post("models/places/predict", json={"sentences": sentences}).json()["predictions"]
+    tags = [token["tag"] for prediction in predictions for token in prediction["tokens"]]
+    assert reported["accuracy"] == pytest.approx(sum(a == b for a, b in zip(tags, labels)) / len(labels))
+    found = [(index, entity["start"], entity["end"]) for index, prediction in enumerate(predictions)
+             for entity in prediction["entities"]]
+    expected = [(0, 2, 4), (0, 5, 6), (1, 0, 1)]
+    assert reported["entities"]["found"] == len(found)
+    assert reported["entities"]["correct"] == len(set(found) & set(expected))
 
 
 def test_neighbours_do_not_matter(client, places):

@@ -132,7 +132,7 @@ bp_status bp_text_generation_turn(bp_text_generation *self, bp_error *error)
     bp_status status = bp_text_place_enter(&used, &self->place, error);
     if (status != BP_OK)
         return status;
-    self->scratch = calloc(2 * self->id_count, sizeof *self->scratch);
+    self->scratch = malloc(2 * self->id_count * sizeof *self->scratch);
     if (!self->scratch)
         status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for a text");
     size_t left = bp_text_place_turn(&self->place);

@@ -3,6 +3,7 @@
 #include "server/model/text_scoring.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,9 @@ static bp_status read_tokens(bp_text_scoring *self, const bp_model_arena *used, 
     self->last = target[rows - 1];
     self->taken += rows;
     self->count += rows;
+    if (!isfinite(self->sum))
+        return bp_error_set(error, BP_NOT_FINITE, NULL,
+                            "the model's answer is not finite: its training has diverged");
     return BP_OK;
 }
 

@@ -17,7 +17,7 @@ BP_CHECK_RESULT bp_status bp_text_scoring_create(bp_text_scoring **out, bp_model
 
 /* Reads on a little; not after the end (asserted). BP_INVALID: a character that is not in the vocabulary,
  * said with its place, or fewer than two tokens in all. BP_TOO_LARGE: more tokens than are shown.
- * BP_NO_MEMORY. */
+ * BP_NOT_FINITE: the model says nothing of a token. BP_NO_MEMORY. */
 BP_CHECK_RESULT bp_status bp_text_scoring_turn(bp_text_scoring *scoring, bp_error *error);
 
 bool bp_text_scoring_is_done(const bp_text_scoring *scoring);

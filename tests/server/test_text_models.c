@@ -372,6 +372,10 @@ static void faults_of_a_score(void **state)
         bp_text_scoring_free(scoring);
     }
     error = (bp_error){.status = BP_OK};
+    assert_int_equal(score(&result, &scoring, *state, "broken", "abc", false, &error),
+                     BP_NOT_FINITE);
+    bp_text_scoring_free(scoring);
+    error = (bp_error){.status = BP_OK};
     memset(text, 'a', sizeof text - 1);
     text[9998] = '~';
     assert_int_equal(score(&result, &scoring, *state, "letters", text, false, &error), BP_INVALID);

@@ -232,6 +232,28 @@ def test_many_at_once_get_the_same_texts(daemon, client, plays):
     assert faults == []
 
 
+def test_others_are_served_while_long_texts_are_written(client, plays):
+    """By the same helper, which goes round."""
+    large = language_model("large", epochs=0)
+    large["network"]["layers"][1]["units"] = 400
+    client.train(large)
+    served, done = [], []
+
+    def write(other):
+        done.append(other.post("models/large/generate", json={"length": 10000}).json()["tokens"])
+
+    threads = [threading.Thread(target=write, args=(rest_client.Client(client.daemon),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while not done:
+        served.append(client.post(plays, json={"length": 20}).json()["text"])
+        client.post("models/plays/score", json={"text": TEXT[:200]})
+    for thread in threads:
+        thread.join()
+    assert len(served) >= 3 and len(set(served)) == 1
+    assert done == [10000, 10000]
+
+
 def test_slow_readers_and_leavers_disturb_nobody(daemon, client, plays):
     slow = [open_stream(daemon, plays, {"length": 10000, "seed": seed, "stream": True}) for seed in range(5)]
     for seed in range(20):

@@ -30,13 +30,15 @@ SENTENCES = [["Museums", "in", "Paris"], ["we", "LIVE", "in", "New", "York", "ag
              ["Not", "all", "museums", "in", "Rome", "or", "Berlin"]]
 
 
-def tagger(client, name="places", layers=(), loss=None, **data):
+EMBEDDING, WINDOW = {"type": "embedding", "dimension": 5}, {"type": "window", "width": 3}
+
+
+def tagger(client, name="places", first=(EMBEDDING, WINDOW), layers=(), loss=None, **data):
     client.put("datasets/corpus", corpus(), query={"format": "conll"})
     last = {"type": "dense", "units": "auto"}
     return client.train({
         "name": name, "task": "tagging", "data": {"dataset": "corpus", "lowercase": True, **data},
-        "network": {"layers": [{"type": "embedding", "dimension": 5}, {"type": "window", "width": 3},
-                               *layers, last]},
+        "network": {"layers": [*first, *layers, last]},
         "optimizer": {"type": "adam", "learning_rate": 0.05}, "loss": loss or "softmax_cross_entropy",
         "training": {"epochs": 60, "batch_size": 16, "dtype": "float64", "seed": 2}})
 
@@ -84,6 +86,28 @@ def test_tags_are_those_of_the_same_network(client, places):
     for token in tokens:
         del token["probabilities"]
     assert plain == answer
+
+
+def test_windows_come_before_embeddings_after_them_or_not_at_all(client):
+    body = {"sentences": SENTENCES, "probabilities": True}
+    tagger(client, first=(WINDOW, EMBEDDING))
+    content = client.get("models/places/versions/1/weights", query={"format": "safetensors"}).content
+    weights = safetensors_file.parse(content)[0]
+    vocabulary = client.get("models/places").json()["vocabulary"]["tokens"]
+    for width, model in ((3, "places"), (1, "lone")):
+        if model == "lone":
+            tagger(client, name="lone", first=(EMBEDDING,))
+            content = client.get("models/lone/versions/1/weights", query={"format": "safetensors"}).content
+            weights = {name.replace("layers.1.", "layers.2.").replace("layers.0.", "layers.1."): array
+                       for name, array in safetensors_file.parse(content)[0].items()}
+        middle = numpy.array(windows_of(SENTENCES, vocabulary))[:, 1 - width // 2:2 + width // 2]
+        rows = weights["layers.1.weight"][middle].reshape(len(middle), -1)
+        logits = rows @ weights["layers.2.weight"].T + weights["layers.2.bias"]
+        expected = numpy.exp(logits) / numpy.exp(logits).sum(axis=1, keepdims=True)
+        answer = client.post(f"models/{model}/predict", json=body).json()
+        found = numpy.array([token["probabilities"] for prediction in answer["predictions"]
+                             for token in prediction["tokens"]])
+        assert numpy.abs(found - expected).max() < 1e-12
 
 
 def test_entities(client, places):

@@ -13,6 +13,7 @@
 #include "core/layer/token_layers.h"
 #include "core/loss/loss.h"
 #include "schema/language/token_encoder.h"
+#include "server/model/model_loader.h"
 #include "server/model/text_generation.h"
 #include "server/model/text_scoring.h"
 #include "tests/server/support_directory.h"
@@ -392,6 +393,41 @@ static void faults_of_a_score(void **state)
     bp_text_scoring_free(scoring);
 }
 
+/* Bytes that the cache is to count for a model: its network with what it carries, and its vocabulary. */
+static uint64_t bytes_of(const fixture *f, const char *name)
+{
+    bp_network_spec spec;
+    bp_network_size size;
+    bp_network *network;
+    bp_model *model = borrow(f, name);
+    const bp_model_info *info = bp_model_info_of(model);
+    bp_model_info_network(&spec, info, bp_isa_detect(), BP_PREDICTION_CHUNK);
+    assert_int_equal(bp_network_measure(&size, &spec, NULL), BP_OK);
+    assert_int_equal(bp_network_create(&network, &spec, NULL), BP_OK);
+    assert_true(bp_network_state_bytes(network) >= UNITS * sizeof(double));
+    bp_network_free(network);
+    const uint64_t bytes = size.total_bytes + bp_vocabulary_bytes(info->vocabulary);
+    bp_model_release(model);
+    return bytes;
+}
+
+static void the_cache_counts_states_and_vocabularies(void **state)
+{
+    const fixture *f = *state;
+    const uint64_t both = bytes_of(f, "letters") + bytes_of(f, "words");
+    for (uint64_t missing = 0; missing < 2; missing++) {
+        fixture small = *f;
+        assert_int_equal(
+            bp_models_open(&small.models, f->store, bp_isa_detect(), both - missing, NULL), BP_OK);
+        bp_model_release(borrow(&small, "letters"));
+        bp_model_release(borrow(&small, "words"));
+        bp_model *first = bp_models_borrow_loaded(small.models, "letters", 0);
+        assert_true((first != NULL) == (missing == 0));
+        bp_model_release(first);
+        bp_models_close(small.models);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_score_is_that_of_a_plain_loop),
         cmocka_unit_test(unknown_words_are_counted),
         cmocka_unit_test(faults_of_a_score),
+        cmocka_unit_test(the_cache_counts_states_and_vocabularies),
     };
     return cmocka_run_group_tests(tests, open_models, close_models);
 }

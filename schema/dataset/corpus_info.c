@@ -50,6 +50,18 @@ bool bp_corpus_info_add_tagged(json_t *object, const bp_corpus_info *info, bool 
            bp_json_add(object, "tags", tags_json(info, full));
 }
 
+bool bp_corpus_info_add_vectors(json_t *object, const bp_corpus_info *info)
+{
+    return add_count(object, "bytes", info->byte_count) &&
+           add_count(object, "words", info->word_count);
+}
+
+void bp_corpus_info_read_vectors(bp_stored *stored, bp_corpus_info *out, const json_t *object)
+{
+    out->byte_count = bp_stored_count(stored, object, "bytes");
+    out->word_count = bp_stored_count(stored, object, "words");
+}
+
 void bp_corpus_info_read_text(bp_stored *stored, bp_corpus_info *out, const json_t *object)
 {
     out->byte_count = bp_stored_count(stored, object, "bytes");

@@ -12,7 +12,7 @@ typedef struct bp_tag_count {
 } bp_tag_count;
 
 typedef struct bp_corpus_info {
-    uint64_t byte_count; /* of a text, or of all tokens */
+    uint64_t byte_count; /* of a text, or of all tokens or words */
 
     uint64_t character_count; /* of a text: code points, line ends included */
     uint64_t distinct_character_count;
@@ -23,19 +23,22 @@ typedef struct bp_corpus_info {
     size_t tag_count;          /* different tags */
     bp_tag_count *tags;        /* sorted by code point */
 
-    uint64_t word_count;          /* of a text, between white space; or tokens of sentences */
+    uint64_t
+        word_count; /* of a text, between white space; or tokens of sentences; or with a vector */
     uint64_t distinct_word_count; /* as they are written */
     bool
         distinct_word_is_lower_bound; /* counting stopped: BP_WORD_COUNT_LIMIT, or a very long word */
 } bp_corpus_info;
 
-/* Adds the members of a text's or a tagged corpus's document to an object; full: all tags, else the
+/* Adds the members of the document of a text, a tagged corpus or vectors to an object; full: all tags, else the
  * first 100. False: no memory. */
 bool bp_corpus_info_add_text(json_t *object, const bp_corpus_info *info);
 bool bp_corpus_info_add_tagged(json_t *object, const bp_corpus_info *info, bool full);
+bool bp_corpus_info_add_vectors(json_t *object, const bp_corpus_info *info);
 /* Reads what they added. */
 void bp_corpus_info_read_text(bp_stored *stored, bp_corpus_info *out, const json_t *object);
 void bp_corpus_info_read_tagged(bp_stored *stored, bp_corpus_info *out, const json_t *object);
+void bp_corpus_info_read_vectors(bp_stored *stored, bp_corpus_info *out, const json_t *object);
 
 void bp_corpus_info_done(bp_corpus_info *info); /* releases contents; accepts zeroed */
 

@@ -10,7 +10,7 @@
 
 enum { SHOWN_LIMIT = 100 };
 
-static const char *const kind_names[] = {"table", "text", "tagged", NULL};
+static const char *const kind_names[] = {"table", "text", "tagged", "vectors", NULL};
 const char *const bp_column_type_names[] = {"numeric", "boolean", "categorical",
                                             "tensor",  "text",    NULL};
 static const char *const element_names[] = {"uint8",   "int8",    "int16",    "int32", "int64",
@@ -130,6 +130,8 @@ static json_t *column_at(const bp_dataset_info *info, size_t index, bool full)
         return column_json(column, full);
     if (info->kind == BP_DATASET_TEXT)
         return text_column_json(column, corpus->line_count, NULL, false);
+    if (info->kind == BP_DATASET_VECTORS)
+        return text_column_json(column, corpus->word_count, NULL, false);
     return text_column_json(column, corpus->word_count, &corpus->distinct_word_count,
                             corpus->distinct_word_is_lower_bound);
 }
@@ -154,6 +156,8 @@ static bool add_corpus(json_t *json, const bp_dataset_info *info, bool full)
         return true;
     case BP_DATASET_TEXT:
         return bp_corpus_info_add_text(json, &info->corpus);
+    case BP_DATASET_VECTORS:
+        return bp_corpus_info_add_vectors(json, &info->corpus);
     case BP_DATASET_TAGGED:
         break;
     }
@@ -229,6 +233,10 @@ static bool counts_agree(const bp_dataset_info *info)
 {
     const bp_corpus_info *corpus = &info->corpus;
     const bp_column_info *columns = info->columns;
+    if (info->kind == BP_DATASET_VECTORS)
+        return columns[BP_WORDS_COLUMN].row_count == corpus->byte_count &&
+               columns[BP_VECTORS_COLUMN].row_count == corpus->word_count &&
+               columns[BP_VECTORS_COLUMN].rank == 1 && info->row_count == corpus->word_count;
     if (info->kind == BP_DATASET_TEXT)
         return columns[BP_TEXT_COLUMN].row_count == corpus->byte_count &&
                info->row_count == corpus->line_count;
@@ -245,21 +253,28 @@ static void read_corpus(bp_stored *stored, bp_dataset_info *info, const json_t *
     static const bp_column_type text_types[] = {BP_COLUMN_TEXT, BP_COLUMN_TENSOR};
     static const bp_column_type tagged_types[] = {BP_COLUMN_TEXT, BP_COLUMN_CATEGORICAL,
                                                   BP_COLUMN_TENSOR};
-    const bool text = info->kind == BP_DATASET_TEXT;
-    const size_t count = text ? (size_t)BP_TEXT_COLUMN_COUNT : (size_t)BP_TAGGED_COLUMN_COUNT;
+    static const bp_column_type vectors_types[] = {BP_COLUMN_TEXT, BP_COLUMN_TENSOR,
+                                                   BP_COLUMN_TENSOR};
+    static const struct {
+        size_t count;
+        const bp_column_type *types;
+        void (*read)(bp_stored *stored, bp_corpus_info *out, const json_t *object);
+    } kinds[] = {
+        [BP_DATASET_TEXT] = {BP_TEXT_COLUMN_COUNT, text_types, bp_corpus_info_read_text},
+        [BP_DATASET_TAGGED] = {BP_TAGGED_COLUMN_COUNT, tagged_types, bp_corpus_info_read_tagged},
+        [BP_DATASET_VECTORS] = {BP_VECTORS_COLUMN_COUNT, vectors_types,
+                                bp_corpus_info_read_vectors}};
     if (info->kind == BP_DATASET_TABLE)
         return;
+    const size_t count = kinds[info->kind].count;
     if (info->column_count != count)
         bp_stored_corrupt(stored);
     for (size_t index = 0; index < info->column_count && index < count; index++)
-        if (info->columns[index].type != (text ? text_types : tagged_types)[index])
+        if (info->columns[index].type != kinds[info->kind].types[index])
             bp_stored_corrupt(stored);
     if (info->column_count == count && info->columns[count - 1].width != 2)
         bp_stored_corrupt(stored);
-    if (text)
-        bp_corpus_info_read_text(stored, &info->corpus, json);
-    else
-        bp_corpus_info_read_tagged(stored, &info->corpus, json);
+    kinds[info->kind].read(stored, &info->corpus, json);
     if (stored->status == BP_OK && !counts_agree(info))
         bp_stored_corrupt(stored);
 }

@@ -12,9 +12,10 @@
 enum { BP_SHA256_TEXT_SIZE = 65, BP_COLUMN_RANK_LIMIT = 8, BP_DISTINCT_LIMIT = 10000 };
 
 typedef enum bp_dataset_kind {
-    BP_DATASET_TABLE, /* named columns */
-    BP_DATASET_TEXT,  /* a corpus: one text */
-    BP_DATASET_TAGGED /* sentences of tokens with tags */
+    BP_DATASET_TABLE,  /* named columns */
+    BP_DATASET_TEXT,   /* a corpus: one text */
+    BP_DATASET_TAGGED, /* sentences of tokens with tags */
+    BP_DATASET_VECTORS /* of words: what an embedding may begin with */
 } bp_dataset_kind;
 
 typedef enum bp_column_type {
@@ -28,12 +29,17 @@ typedef enum bp_column_type {
 /* The columns of a corpus, by index in its info.
  *   text    TEXT the text as it came; LINES pairs (line, its byte offset), of line 0 and of the first one
  *           after every BP_LINES_STRIDE lines or BP_LINES_STRIDE_BYTES bytes
+ *   vectors WORDS the words, a line end after each; VECTORS the numbers of each; PLACES pairs (word, its byte
+ *           offset), of word 0 and of every BP_PLACES_STRIDE-th one after it
  *   tagged  TOKENS the tokens, a line end after each; TAGS a category a token, by place in the sorted
  *           tags; SENTENCES a pair a sentence: its first token, and that one's byte offset
  * Pairs are int64. */
 enum { BP_TEXT_COLUMN, BP_LINES_COLUMN, BP_TEXT_COLUMN_COUNT };
 enum { BP_LINES_STRIDE = 1024, BP_LINES_STRIDE_BYTES = 1024 * 1024 };
 enum { BP_TOKENS_COLUMN, BP_TAGS_COLUMN, BP_SENTENCES_COLUMN, BP_TAGGED_COLUMN_COUNT };
+
+enum { BP_WORDS_COLUMN, BP_VECTORS_COLUMN, BP_PLACES_COLUMN, BP_VECTORS_COLUMN_COUNT };
+enum { BP_PLACES_STRIDE = 256 };
 
 /* How elements lie in the column file, little-endian. Missing: NaN, or BP_CATEGORY_MISSING. */
 typedef enum bp_element {
@@ -76,14 +82,14 @@ typedef struct bp_dataset_info {
     char sha256[BP_SHA256_TEXT_SIZE];
     bool equal_lengths; /* all columns have row_count rows */
     uint64_t
-        row_count; /* the shortest column's where they differ; of a corpus, lines or sentences */
+        row_count; /* the shortest column's where they differ; of a corpus, lines, sentences or words */
     size_t column_count;
     bp_column_info *columns; /* in file order; of a corpus, as above */
     bp_corpus_info corpus;   /* zeroed for a table */
     char created[32];        /* RFC 3339, UTC */
 } bp_dataset_info;
 
-/* "table", "text", "tagged". */
+/* "table", "text", "tagged", "vectors". */
 const char *bp_dataset_kind_name(bp_dataset_kind kind);
 
 /* "numeric", "boolean", "categorical", "tensor", "text": by bp_column_type, NULL-terminated. */

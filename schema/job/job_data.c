@@ -384,6 +384,15 @@ void bp_job_resolve_data(bp_job_work *work)
         return;
     spec->dataset = bp_job_copy(work, info->name);
     strcpy(spec->dataset_sha256, info->sha256);
+    if (info->kind == BP_DATASET_VECTORS) {
+        bp_job_fault(
+            work, BP_INVALID, "/data/dataset",
+            "data set \"%s\" is of kind \"vectors\": an embedding may begin with it, as its "
+            "\"vectors\"",
+            info->name);
+        work->training = NULL;
+        return;
+    }
     if (info->kind != BP_DATASET_TABLE) {
         work->corpus = info;
         work->training = NULL;

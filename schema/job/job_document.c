@@ -72,13 +72,17 @@ static json_t *data_json(const bp_job_work *work)
     return bp_json_whole(data, ok);
 }
 
-static json_t *network_json(const bp_job_spec *spec)
+static json_t *network_json(const bp_job_work *work)
 {
+    const bp_job_spec *spec = work->spec;
     json_t *layers = json_array();
     bool ok = layers != NULL;
     for (size_t index = 0; ok && index < spec->layer_count; index++) {
         json_t *layer = bp_layer_spec_json(&spec->layers[index]);
-        ok = json_array_append_new(layers, layer) == 0;
+        ok = layer != NULL;
+        if (ok && work->vectors && index == spec->vectors_layer)
+            ok = bp_json_add(layer, "vectors", part_json(&spec->vectors, work->vectors));
+        ok = json_array_append_new(layers, layer) == 0 && ok;
     }
     if (ok)
         return json_pack("{s:o}", "layers", layers);
@@ -173,7 +177,7 @@ json_t *bp_job_document(const bp_job_work *work)
     ok &= bp_json_add(document, "data", data_json(work));
     if (!work->corpus)
         ok &= bp_json_add(document, "preprocess", preprocess_json(spec));
-    ok &= bp_json_add(document, "network", network_json(spec));
+    ok &= bp_json_add(document, "network", network_json(work));
     ok &= bp_json_add(document, "loss", loss_json(work));
     ok &=
         bp_json_add(document, "optimizer", bp_choice_json(&training->optimizer, BP_CHOICE_OBJECT));

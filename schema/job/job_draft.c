@@ -118,16 +118,44 @@ static const bp_object_fields preprocess_table = {preprocess_fields,
 const bp_choice_style bp_dropout_style = {
     .family = &bp_dropout_family, .tag = "of", .absent = &bp_dropout_units.member};
 
+typedef struct layer_draft {
+    bp_layer_spec spec;
+    bp_part_draft vectors;
+} layer_draft;
+
+static const bp_field vectors_fields[] = {
+    {"dataset", bp_read_name, offsetof(bp_part_draft, dataset), NULL, true},
+    {"version", bp_read_count, offsetof(bp_part_draft, version), &from_one, false},
+    {"sha256", read_sha256, offsetof(bp_part_draft, sha256), NULL, false},
+};
+
+/* A data set, by its name alone or as the resolved document has it. */
+static void read_vectors(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
+                         const void *detail)
+{
+    bp_part_draft *vectors = out;
+    vectors->json.value = value;
+    if (json_is_string(value))
+        bp_read_name(reader, place, value, &vectors->dataset, detail);
+    else
+        bp_reader_object(reader, place, value, vectors_fields, BP_COUNT_OF(vectors_fields),
+                         vectors);
+}
+
 static const bp_field layer_extra_fields[] = {
     /* first, so that it can be left out */
-    {"activation", bp_read_choice, offsetof(bp_layer_spec, activation), &bp_activation_family,
+    {"activation", bp_read_choice, offsetof(layer_draft, spec.activation), &bp_activation_family,
      false},
-    {"init", bp_read_choice, offsetof(bp_layer_spec, initializer), &bp_initializer_family, false},
-    {"dropout", bp_read_styled_choice, offsetof(bp_layer_spec, dropout), &bp_dropout_style, false},
+    {"init", bp_read_choice, offsetof(layer_draft, spec.initializer), &bp_initializer_family,
+     false},
+    {"dropout", bp_read_styled_choice, offsetof(layer_draft, spec.dropout), &bp_dropout_style,
+     false},
+    /* last, for the same reason */
+    {"vectors", read_vectors, offsetof(layer_draft, vectors), NULL, false},
 };
 
 /* What a layer may be given besides its hyperparameters: nothing where its type only masks, no
- * activation where its activations are its own. */
+ * activation where its activations are its own, vectors in an embedding. */
 static size_t extra_fields_of(const bp_field **fields, const json_t *layer)
 {
     const json_t *type = json_is_object(layer) ? json_object_get(layer, "type") : layer;
@@ -135,8 +163,9 @@ static size_t extra_fields_of(const bp_field **fields, const json_t *layer)
     const bp_member *member = name ? bp_family_find(&bp_layer_family, name) : NULL;
     const bp_layer_type *known = member ? bp_layer_type_of(member) : NULL;
     const size_t left_out = known && known->is_fixed;
+    const size_t cut = !member || member->index != BP_LAYER_embedding;
     *fields = layer_extra_fields + left_out;
-    return known && known->is_mask ? 0 : BP_COUNT_OF(layer_extra_fields) - left_out;
+    return known && known->is_mask ? 0 : BP_COUNT_OF(layer_extra_fields) - left_out - cut;
 }
 
 static void read_layers(bp_reader *reader, const bp_place *place, const json_t *value, void *out,
@@ -156,19 +185,22 @@ static void read_layers(bp_reader *reader, const bp_place *place, const json_t *
         return;
     }
     network->layers = calloc(count, sizeof *network->layers);
-    if (!network->layers) {
+    network->vectors = calloc(count, sizeof *network->vectors);
+    if (!network->layers || !network->vectors) {
         reader->faults->out_of_memory = true;
         return;
     }
     network->layer_count = count;
     for (size_t index = 0; index < count; index++) {
         bp_place at = bp_place_element(place, index);
-        bp_layer_spec *layer = &network->layers[index];
+        layer_draft layer = {.vectors = {.json.value = NULL}};
         const json_t *given = json_array_get(value, index);
         const bp_field *fields;
         const size_t field_count = extra_fields_of(&fields, given);
-        bp_choice_read(reader, &at, given, &layer->layer, &bp_layer_family, fields, field_count,
-                       layer);
+        bp_choice_read(reader, &at, given, &layer.spec.layer, &bp_layer_family, fields, field_count,
+                       &layer);
+        network->layers[index] = layer.spec;
+        network->vectors[index] = layer.vectors;
     }
 }
 
@@ -319,5 +351,6 @@ void bp_job_draft_read(bp_job_draft *out, bp_reader *reader, const json_t *body,
 void bp_job_draft_done(bp_job_draft *draft)
 {
     free(draft->network.layers);
+    free(draft->network.vectors);
     *draft = (bp_job_draft){0};
 }

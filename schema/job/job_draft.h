@@ -37,7 +37,8 @@ typedef struct bp_network_draft {
     bool given;
     size_t layer_limit;
     size_t layer_count;
-    bp_layer_spec *layers; /* member NULL: absent (activation, initializer) or at fault (layer) */
+    bp_layer_spec *layers;  /* member NULL: absent (activation, initializer) or at fault (layer) */
+    bp_part_draft *vectors; /* (layer_count) what an embedding begins with; no fraction */
 } bp_network_draft;
 
 typedef struct bp_initial_draft {

@@ -154,6 +154,7 @@ void bp_job_spec_free(bp_job_spec *spec)
     bp_vocabulary_free(spec->corpus.vocabulary);
     free(spec->validation.dataset);
     free(spec->test.dataset);
+    free(spec->vectors.dataset);
     free(spec->layers);
     free(spec->class_weight);
     free(spec->initial_model);

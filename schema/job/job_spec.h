@@ -101,6 +101,8 @@ struct bp_job_spec {
 
     size_t layer_count;
     bp_layer_spec *layers; /* owned; training.network.layers points here */
+    bp_job_part vectors;   /* a data set that the embedding begins with; dataset NULL: none */
+    size_t vectors_layer;  /* the embedding's place */
     bool balances_classes; /* class_weight waits for bp_job_balance_classes */
     double *class_weight;  /* (classes) or NULL; owned; training.network.class_weight points here */
     char *initial_model;   /* whose weights the training begins with; NULL: initialised ones */
@@ -121,6 +123,7 @@ typedef struct bp_corpus_measure {
     bp_vocabulary *vocabulary; /* of the training part, by the job's rule; the receiver's */
     /* Tagging: tokens of each part, and those of the training part whose tag is not BP_OUTSIDE_TAG. */
     uint64_t training_rows, validation_rows, test_rows, entity_rows;
+    uint64_t vector_words; /* entries of the vocabulary for which the job's vectors have one */
 } bp_corpus_measure;
 
 /* The tag of a token that belongs to no entity; and the first id of a word in a vocabulary with padding, behind

@@ -33,13 +33,85 @@ static bool takes_vocabulary(const bp_job_work *work)
     return initial && initial->vocabulary && initial->task == work->spec->task;
 }
 
+/* ---- vectors that the embedding begins with ---- */
+
+/* "vectors" may be a name alone, which has no members for a fault to be at. */
+static const bp_dataset_info *find_vectors(bp_job_work *work, const char *pointer,
+                                           const bp_part_draft *draft)
+{
+    if (!draft->dataset.value)
+        return NULL; /* at fault already */
+    if (!json_is_string(draft->json.value))
+        return bp_job_find_dataset(work, pointer, draft->dataset.value, draft->sha256.value,
+                                   draft->version);
+    const bp_dataset_info *info =
+        work->lookup->find(work->lookup->context, draft->dataset.value, NULL);
+    if (!info)
+        bp_job_fault(work, BP_NOT_FOUND, pointer, "there is no data set \"%s\"",
+                     draft->dataset.value);
+    return info;
+}
+
+static void take_vectors(bp_job_work *work, size_t index)
+{
+    bp_job_spec *spec = work->spec;
+    const bp_layer_spec *layer = &work->draft.network.layers[index];
+    char pointer[64];
+    snprintf(pointer, sizeof pointer, "/network/layers/%zu/vectors", index);
+    const bp_dataset_info *info = find_vectors(work, pointer, &work->draft.network.vectors[index]);
+    if (!info)
+        return;
+    const double dimension = bp_choice_value(&layer->layer, "dimension");
+    if (info->kind != BP_DATASET_VECTORS)
+        bp_job_fault(
+            work, BP_INVALID, pointer,
+            "data set \"%s\" is of kind \"%s\"; this takes one of kind \"vectors\": lines of "
+            "a word and its numbers",
+            info->name, bp_dataset_kind_name(info->kind));
+    else if (dimension >= 1 && (double)info->columns[BP_VECTORS_COLUMN].width != dimension)
+        bp_job_fault(work, BP_SHAPE, pointer,
+                     "the vectors of data set \"%s\" have %zu numbers, the embedding's %.17g",
+                     info->name, info->columns[BP_VECTORS_COLUMN].width, dimension);
+    else if (work->draft.initial.model.value || work->draft.initial.job.given)
+        bp_job_fault(work, BP_INVALID, pointer,
+                     "the embedding begins with the weights of \"initial\": give one of the two");
+    else if (!work->vectors) {
+        work->vectors = info;
+        spec->vectors.dataset = bp_job_copy(work, info->name);
+        strcpy(spec->vectors.sha256, info->sha256);
+        spec->vectors_layer = index;
+    }
+}
+
+static void resolve_vectors(bp_job_work *work)
+{
+    const bp_network_draft *network = &work->draft.network;
+    for (size_t index = 0; network->vectors && index < network->layer_count; index++)
+        if (network->vectors[index].json.value && network->layers[index].layer.member)
+            take_vectors(work, index);
+}
+
+static void warn_of_vectors(bp_job_work *work, uint64_t found)
+{
+    const bp_vocabulary *vocabulary = work->spec->corpus.vocabulary;
+    if (work->vectors)
+        bp_job_warn(
+            work,
+            "%llu of the %zu entries of the vocabulary begin with vectors of data set \"%s\", "
+            "the others as \"init\" says",
+            (unsigned long long)found, bp_vocabulary_count(vocabulary), work->vectors->name);
+}
+
 void bp_job_resolve_vocabulary(bp_job_work *work)
 {
     bp_job_spec *spec = work->spec;
     const bp_given_count *seed = &work->draft.training.seed;
     bp_error error = {0};
     bp_corpus_measure measure = {0};
-    if (!work->corpus || !data_is_known(work))
+    if (!work->corpus)
+        return;
+    resolve_vectors(work);
+    if (!data_is_known(work))
         return;
     if (!work->lookup->measure_corpus) {
         bp_job_fault(work, BP_UNSUPPORTED, "/data/dataset", "corpora cannot be read here");
@@ -55,6 +127,7 @@ void bp_job_resolve_vocabulary(bp_job_work *work)
     }
     spec->corpus.vocabulary = measure.vocabulary;
     work->features_known = true;
+    warn_of_vectors(work, measure.vector_words);
     if (spec->task == BP_TASK_LANGUAGE_MODEL) {
         spec->target_width = bp_vocabulary_count(measure.vocabulary);
         work->targets_known = true;

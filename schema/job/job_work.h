@@ -21,7 +21,8 @@ typedef struct bp_job_work {
     const bp_dataset_info *training, *validation, *test;
     /* The training set where it is a corpus; then the first of the three is NULL. */
     const bp_dataset_info *corpus;
-    bp_column_names names; /* of training; owned */
+    const bp_dataset_info *vectors; /* what the embedding begins with; NULL: none, or not found */
+    bp_column_names names;          /* of training; owned */
     bp_column_type *types; /* of the training set's columns under the job's overrides; owned */
     bool features_known, targets_known, task_known; /* resolved without a fault */
     uint64_t entity_rows; /* of sentences: training rows that belong to an entity */

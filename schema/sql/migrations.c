@@ -6,7 +6,8 @@
     X(2, 0002_metric_sets)                                                                         \
     X(3, 0003_gradient_check)                                                                      \
     X(4, 0004_life_cycle)                                                                          \
-    X(5, 0005_carried_state)
+    X(5, 0005_carried_state)                                                                       \
+    X(6, 0006_vectors)
 
 /* What embed.cmake makes of the files. */
 #define BP_MIGRATION_BYTES(version, file) extern const unsigned char bp_embedded_##file[];

@@ -168,6 +168,8 @@ static void count_rows(bp_dataset_info *info)
         info->row_count = info->corpus.line_count;
     if (info->kind == BP_DATASET_TAGGED)
         info->row_count = info->corpus.sentence_count;
+    if (info->kind == BP_DATASET_VECTORS)
+        info->row_count = info->corpus.word_count;
     if (info->kind != BP_DATASET_TABLE)
         return;
     info->row_count = info->columns[0].row_count;

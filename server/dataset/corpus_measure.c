@@ -7,6 +7,7 @@
 #include "schema/job/job_rows.h"
 #include "server/dataset/corpus_loader.h"
 #include "server/dataset/datasets_state.h"
+#include "server/dataset/vector_table.h"
 
 enum { ENTRY_COUNT = 16, CACHE_BYTES = 64 * 1024 * 1024 };
 
@@ -14,8 +15,9 @@ enum { ENTRY_COUNT = 16, CACHE_BYTES = 64 * 1024 * 1024 };
 typedef struct corpus_key {
     char sha256[BP_SHA256_TEXT_SIZE];
     bp_vocabulary_rule rule;
-    double fraction[BP_CORPUS_PART_COUNT]; /* shares of the training set; 0: none */
-    uint64_t seed;                         /* of sentences that are drawn; else 0 */
+    double fraction[BP_CORPUS_PART_COUNT];    /* shares of the training set; 0: none */
+    uint64_t seed;                            /* of sentences that are drawn; else 0 */
+    char vectors_sha256[BP_SHA256_TEXT_SIZE]; /* of the embedding's; empty: there are none */
 } corpus_key;
 
 typedef struct cache_entry {
@@ -23,6 +25,7 @@ typedef struct cache_entry {
     uint64_t used; /* when last; 0: the entry is empty */
     bp_vocabulary *vocabulary;
     bp_corpus_counts counts;
+    uint64_t vector_words;
 } cache_entry;
 
 struct bp_corpus_cache {
@@ -94,6 +97,8 @@ static void key_of(corpus_key *out, const bp_job_spec *spec, const bp_corpus_req
     out->rule.max_count = request->rule.max_count;
     memcpy(out->fraction, request->fraction, sizeof out->fraction);
     out->seed = is_tagging(spec) && takes_shares(request) ? request->seed : 0;
+    if (spec->vectors.dataset)
+        memcpy(out->vectors_sha256, spec->vectors.sha256, sizeof out->vectors_sha256);
 }
 
 /* Under the mutex. NULL: there is none. */
@@ -139,7 +144,7 @@ static void make_room(bp_corpus_cache *cache, size_t bytes)
 }
 
 static void keep(bp_corpus_cache *cache, const corpus_key *key, bp_vocabulary *vocabulary,
-                 const bp_corpus_counts *counts)
+                 const bp_corpus_counts *counts, uint64_t vector_words)
 {
     pthread_mutex_lock(&cache->mutex);
     if (!find(cache, key)) {
@@ -150,18 +155,20 @@ static void keep(bp_corpus_cache *cache, const corpus_key *key, bp_vocabulary *v
         entry->used = ++cache->clock;
         entry->vocabulary = bp_vocabulary_share(vocabulary);
         entry->counts = *counts;
+        entry->vector_words = vector_words;
     }
     pthread_mutex_unlock(&cache->mutex);
 }
 
 static void answer(bp_corpus_measure *out, bp_vocabulary *vocabulary,
-                   const bp_corpus_counts *counts)
+                   const bp_corpus_counts *counts, uint64_t vector_words)
 {
     *out = (bp_corpus_measure){.vocabulary = bp_vocabulary_share(vocabulary),
                                .training_rows = counts->rows[BP_CORPUS_TRAINING],
                                .validation_rows = counts->rows[BP_CORPUS_VALIDATION],
                                .test_rows = counts->rows[BP_CORPUS_TEST],
-                               .entity_rows = counts->entity_rows};
+                               .entity_rows = counts->entity_rows,
+                               .vector_words = vector_words};
 }
 
 bool bp_corpus_recall(bp_corpus_measure *out, bp_datasets *datasets, const bp_job_spec *spec,
@@ -171,14 +178,15 @@ bool bp_corpus_recall(bp_corpus_measure *out, bp_datasets *datasets, const bp_jo
     bp_corpus_cache *cache = datasets->corpora;
     corpus_key key;
     if (vocabulary && !is_tagging(spec)) {
-        answer(out, vocabulary, &(bp_corpus_counts){.entity_rows = 0});
+        answer(out, vocabulary, &(bp_corpus_counts){.entity_rows = 0}, 0);
         return true;
     }
     key_of(&key, spec, &request);
     pthread_mutex_lock(&cache->mutex);
     const cache_entry *entry = find(cache, &key);
     if (entry)
-        answer(out, vocabulary ? vocabulary : entry->vocabulary, &entry->counts);
+        answer(out, vocabulary ? vocabulary : entry->vocabulary, &entry->counts,
+               entry->vector_words);
     pthread_mutex_unlock(&cache->mutex);
     return entry != NULL;
 }
@@ -190,14 +198,18 @@ bp_status bp_corpus_read(bp_corpus_measure *out, bp_datasets *datasets, const bp
     const bp_corpus_request request = bp_corpus_request_of(spec);
     bp_vocabulary *made = NULL;
     bp_corpus_counts counts = {.entity_rows = 0};
+    size_t vector_words = 0;
     corpus_key key;
     bp_status status = bp_corpus_vocabulary(&made, datasets, &request, cancelled, context, error);
     if (status == BP_OK && is_tagging(spec))
         status = bp_corpus_count(&counts, datasets, &request, cancelled, context, error);
+    if (status == BP_OK && spec->vectors.dataset)
+        status = bp_vectors_visit(&vector_words, datasets, &spec->vectors, made, NULL, NULL,
+                                  cancelled, context, error);
     if (status == BP_OK) {
         key_of(&key, spec, &request);
-        keep(datasets->corpora, &key, made, &counts);
-        answer(out, vocabulary ? vocabulary : made, &counts);
+        keep(datasets->corpora, &key, made, &counts, vector_words);
+        answer(out, vocabulary ? vocabulary : made, &counts, vector_words);
     }
     bp_vocabulary_free(made);
     return status;

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schema/json/stored.h"
 #include "server/dataset/column_file.h"
+#include "server/dataset/vector_reader.h"
 
 enum { BLOCK_BYTES = 64 * 1024 };
 
@@ -269,21 +271,74 @@ static bp_status tagged_rows(json_t *rows, const char *directory, const bp_datas
     return status;
 }
 
+/* ---- vectors ---- */
+
+static bp_status append_vector(json_t *rows, bp_vector_reader *reader, const bp_text *word,
+                               double *numbers, const bp_dataset_info *info, bp_error *error)
+{
+    json_t *row = json_array();
+    bp_status status = row ? bp_vector_reader_numbers(reader, numbers, error) : no_memory(error);
+    if (status == BP_OK)
+        status = append_text(row, word->at, word->length, info, error);
+    if (status == BP_OK &&
+        json_array_append_new(
+            row, bp_numbers_json(numbers, info->columns[BP_VECTORS_COLUMN].width)) != 0)
+        status = no_memory(error);
+    if (status == BP_OK && json_array_append(rows, row) != 0)
+        status = no_memory(error);
+    json_decref(row);
+    return status;
+}
+
+static bp_status vector_rows(json_t *rows, const char *directory, const bp_dataset_info *info,
+                             uint64_t offset, uint64_t count, bp_error *error)
+{
+    const size_t dimension = info->columns[BP_VECTORS_COLUMN].width;
+    const size_t row_bytes = 20 * dimension + 16; /* of text, about */
+    bp_vector_reader *reader = NULL;
+    double *numbers = calloc(dimension + 1, sizeof *numbers);
+    bp_text word;
+    bool more = true;
+    bp_status status = numbers ? BP_OK : no_memory(error);
+    if (status == BP_OK)
+        status = bp_vector_reader_open(&reader, directory, info, false, NULL, NULL, error);
+    if (status == BP_OK)
+        status = bp_vector_reader_seek(reader, offset, error);
+    for (uint64_t i = 0; status == BP_OK && i < count && i * row_bytes < BP_SHOWN_BYTES; i++) {
+        status = bp_vector_reader_next(reader, &word, &more, error);
+        if (status == BP_OK && !more)
+            status = damaged(info, error);
+        if (status == BP_OK)
+            status = append_vector(rows, reader, &word, numbers, info, error);
+    }
+    bp_vector_reader_free(reader);
+    free(numbers);
+    return status;
+}
+
+/* By kind; a table has none. */
+static const struct {
+    bp_status (*rows)(json_t *rows, const char *directory, const bp_dataset_info *info,
+                      uint64_t offset, uint64_t count, bp_error *error);
+    const char *columns[2]; /* the second may be NULL */
+} corpus_kinds[] = {[BP_DATASET_TEXT] = {text_rows, {"text", NULL}},
+                    [BP_DATASET_TAGGED] = {tagged_rows, {"token", "tag"}},
+                    [BP_DATASET_VECTORS] = {vector_rows, {"word", "vector"}}};
+
 bp_status bp_corpus_rows_json(json_t **out, const char *directory, const bp_dataset_info *info,
                               uint64_t offset, size_t limit, bp_error *error)
 {
     assert(info->kind != BP_DATASET_TABLE);
-    const bool text = info->kind == BP_DATASET_TEXT;
     const uint64_t left = offset < info->row_count ? info->row_count - offset : 0;
     const uint64_t count = left < limit ? left : limit;
     json_t *rows = json_array();
     bp_status status = rows ? BP_OK : no_memory(error);
     if (status == BP_OK && count > 0)
-        status = (text ? text_rows : tagged_rows)(rows, directory, info, offset, count, error);
+        status = corpus_kinds[info->kind].rows(rows, directory, info, offset, count, error);
     json_t *document = NULL;
+    const char *const *columns = corpus_kinds[info->kind].columns;
     if (status == BP_OK)
-        document = text ? json_pack("{s:[s], s:O}", "columns", "text", "rows", rows)
-                        : json_pack("{s:[s, s], s:O}", "columns", "token", "tag", "rows", rows);
+        document = json_pack("{s:[s, s*], s:O}", "columns", columns[0], columns[1], "rows", rows);
     if (status == BP_OK && !document)
         status = no_memory(error);
     json_decref(rows);

@@ -30,7 +30,8 @@ typedef enum bp_dataset_format {
     BP_FORMAT_IDX,
     BP_FORMAT_NPY,
     BP_FORMAT_TEXT,
-    BP_FORMAT_CONLL
+    BP_FORMAT_CONLL,
+    BP_FORMAT_VECTORS
 } bp_dataset_format;
 
 typedef struct bp_upload bp_upload;

@@ -98,6 +98,9 @@ static bp_status make_network(bp_network **out, bp_request *request, const bp_jo
     if (status == BP_OK)
         status = bp_weights_copy_initial(network, request->services->store, spec,
                                          request->services->isa, error);
+    if (status == BP_OK)
+        status = bp_weights_take_vectors(network, request->services->datasets, spec, is_given_up,
+                                         request, error);
     if (status != BP_OK)
         bp_network_free(network);
     else

@@ -38,11 +38,9 @@ static void begin(bp_request *request, const char *column, bool table_formats)
         const char *name;
         bp_dataset_format format;
         bool whole; /* makes a data set, not merely a column */
-    } formats[] = {{"csv", BP_FORMAT_CSV, true},
-                   {"idx", BP_FORMAT_IDX, false},
-                   {"npy", BP_FORMAT_NPY, false},
-                   {"text", BP_FORMAT_TEXT, true},
-                   {"conll", BP_FORMAT_CONLL, true}};
+    } formats[] = {{"csv", BP_FORMAT_CSV, true},     {"idx", BP_FORMAT_IDX, false},
+                   {"npy", BP_FORMAT_NPY, false},    {"text", BP_FORMAT_TEXT, true},
+                   {"conll", BP_FORMAT_CONLL, true}, {"vectors", BP_FORMAT_VECTORS, true}};
     bp_dataset_format format = BP_FORMAT_AUTO;
     const char *name = bp_request_query(request, "format");
     for (size_t i = 0; name && i < sizeof formats / sizeof formats[0]; i++)

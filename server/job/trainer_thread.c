@@ -81,10 +81,15 @@ static bool is_out_of_time(void *context)
 /* Weights to begin with, where the run does not go on from a checkpoint. */
 static bp_status take_first_weights(bp_run *run, bp_error *error)
 {
-    return run->resumed
-               ? BP_OK
-               : bp_weights_copy_initial(bp_trainer_network(run->trainer), run->services->store,
-                                         run->spec, run->services->isa, error);
+    if (run->resumed)
+        return BP_OK;
+    bp_network *network = bp_trainer_network(run->trainer);
+    const bp_run_services *services = run->services;
+    const bp_status status =
+        bp_weights_copy_initial(network, services->store, run->spec, services->isa, error);
+    return status == BP_OK ? bp_weights_take_vectors(network, services->datasets, run->spec,
+                                                     is_stopped, run, error)
+                           : status;
 }
 
 static bp_status prepare_run(bp_run *run, bp_error *error)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "server/dataset/vector_table.h"
 #include "server/model/checkpoint_model.h"
 
 static bool is_same_tensor(const bp_tensor *a, const bp_tensor *b)
@@ -65,5 +66,39 @@ bp_status bp_weights_copy_initial(bp_network *to, bp_store *store, const bp_job_
         status = bp_weights_copy(to, from, error);
     bp_network_free(from);
     bp_model_info_free(row.info);
+    return status;
+}
+
+/* Where vectors go: the table of an embedding. */
+typedef struct vector_rows {
+    const bp_kernels *kernels;
+    bp_tensor table;
+} vector_rows;
+
+static void take_vector(void *context, int32_t id, const double *numbers)
+{
+    const vector_rows *rows = context;
+    const size_t dimension = rows->table.shape[1], size = bp_dtype_size(rows->table.dtype);
+    unsigned char *row = (unsigned char *)rows->table.data + (size_t)id * dimension * size;
+    if (rows->table.dtype == BP_FLOAT64)
+        memcpy(row, numbers, dimension * size);
+    else
+        rows->kernels->from_double(row, numbers, dimension);
+}
+
+bp_status bp_weights_take_vectors(bp_network *to, bp_datasets *datasets, const bp_job_spec *spec,
+                                  bool (*cancelled)(void *context), void *context, bp_error *error)
+{
+    size_t count = 0;
+    if (!spec->vectors.dataset)
+        return BP_OK;
+    const bp_layer *layer = bp_network_layer(to, spec->vectors_layer);
+    vector_rows rows = {.kernels = bp_network_kernels(to), .table = layer->shape.tensor[0]};
+    rows.table.data = layer->parameter[0];
+    rows.table.dtype = rows.kernels->dtype;
+    const bp_status status =
+        bp_vectors_visit(&count, datasets, &spec->vectors, spec->corpus.vocabulary, take_vector,
+                         &rows, cancelled, context, error);
+    bp_network_parameters_changed(to);
     return status;
 }

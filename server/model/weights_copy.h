@@ -3,8 +3,7 @@
 #define BP_SERVER_MODEL_WEIGHTS_COPY_H
 
 #include "core/network/network.h"
-#include "schema/job/job_spec.h"
-#include "server/store/store.h"
+#include "server/dataset/datasets.h"
 
 /* Rounds to nearest where `to` is narrower. BP_SHAPE: other tensors; nothing is written then. Only `to`
  * is changed; the caller's thread. */
@@ -15,6 +14,13 @@ BP_CHECK_RESULT bp_status bp_weights_copy(bp_network *to, const bp_network *from
  * thread with a reader. */
 BP_CHECK_RESULT bp_status bp_weights_copy_initial(bp_network *to, bp_store *store,
                                                   const bp_job_spec *spec, bp_isa isa,
+                                                  bp_error *error);
+
+/* The embedding's vectors that a job takes from a data set, in their rows; nothing where it takes none. cancelled
+ * may be NULL. BP_NOT_FOUND, BP_CORRUPT, BP_CANCELLED, BP_NO_MEMORY. On a thread with a reader. */
+BP_CHECK_RESULT bp_status bp_weights_take_vectors(bp_network *to, bp_datasets *datasets,
+                                                  const bp_job_spec *spec,
+                                                  bool (*cancelled)(void *context), void *context,
                                                   bp_error *error);
 
 #endif

@@ -200,8 +200,11 @@ static bp_status refuse_unknown(int64_t id, bp_error *error)
 
 bp_status bp_job_store_enter_needs(sqlite3 *database, int64_t id, bp_error *error)
 {
-    static const char *const parts[] = {"training", "validation", "test"};
-    static const char *const places[] = {"$.data", "$.data.validation", "$.data.test"};
+    /* An embedding is the first layer, or the second behind a window. */
+    static const char *const parts[] = {"training", "validation", "test", "vectors", "vectors"};
+    static const char *const places[] = {"$.data", "$.data.validation", "$.data.test",
+                                         "$.network.layers[0].vectors",
+                                         "$.network.layers[1].vectors"};
     bp_status status = BP_OK;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == BP_OK; i++) {
         sqlite3_stmt *statement = NULL;

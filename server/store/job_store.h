@@ -18,7 +18,7 @@ typedef struct bp_new_job {
     const char *name, *specification, *warnings; /* the latter two JSON */
     int64_t priority, now_us;
     uint64_t memory_bytes;
-    bp_job_need needs[3];
+    bp_job_need needs[4];
     const char *idempotency_key; /* "" : none */
     const char *idempotency_route, *body_sha256;
 } bp_new_job;

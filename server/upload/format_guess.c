@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "server/upload/conll_parser.h"
+#include "server/upload/number_text.h"
 
 /* Words a phrase on average, from which on commas are taken for punctuation. */
 enum { PHRASE_WORDS = 3 };
@@ -78,6 +79,57 @@ static bool is_conll(line_walk walk)
         chunk_tags = chunk_tags && tag;
     }
     return column_count > 0 && (chunk_tags || (by_tabs && sentence_count > 1));
+}
+
+/* A line of vectors: a word and numbers, between blanks. Returns how many numbers; 0: it is no such line. */
+static size_t count_numbers(const line_view *line, bool *out_word_is_number)
+{
+    double number;
+    size_t count = 0;
+    const char *at = line->at;
+    while (at < line->end) {
+        const char *from = at;
+        while (at < line->end && *at != ' ')
+            at++;
+        if (at > from) {
+            const bool is_number = bp_number_parse(&number, from, (size_t)(at - from));
+            if (count == 0)
+                *out_word_is_number = is_number;
+            else if (!is_number)
+                return 0;
+            count++;
+        }
+        at++;
+    }
+    return count > 0 ? count - 1 : 0;
+}
+
+/* At least two words with as many numbers each, or one behind a line that says how many there are; not a
+ * table of numbers. */
+static bool is_vectors(line_walk walk)
+{
+    line_view line;
+    size_t words = 0, numbers = 0, first_numbers = 0;
+    bool word_is_number = false, any_word = false, announced = false;
+    while (next_line(&walk, &line)) {
+        if (line.at == line.end || memchr(line.at, '\t', (size_t)(line.end - line.at)))
+            return false;
+        const size_t count = count_numbers(&line, &word_is_number);
+        if (count == 0)
+            return false;
+        if (first_numbers == 0) {
+            first_numbers = count;
+            announced = count == 1 && word_is_number;
+            if (announced)
+                continue;
+        }
+        if (numbers > 0 && count != numbers)
+            return false;
+        numbers = count;
+        any_word = any_word || !word_is_number;
+        words++;
+    }
+    return any_word && numbers > 1 && words >= (announced ? 1u : 2u);
 }
 
 typedef struct line_habits {
@@ -168,13 +220,16 @@ bp_dataset_format bp_format_guess(const char *bytes, size_t count, bool whole)
         return array;
     if (is_conll(walk))
         return BP_FORMAT_CONLL;
+    if (is_vectors(walk))
+        return BP_FORMAT_VECTORS;
     return is_text(walk) ? BP_FORMAT_TEXT : BP_FORMAT_CSV;
 }
 
 const char *bp_format_name(bp_dataset_format format)
 {
     static const char *const names[] = {
-        [BP_FORMAT_AUTO] = "auto", [BP_FORMAT_CSV] = "csv",   [BP_FORMAT_IDX] = "idx",
-        [BP_FORMAT_NPY] = "npy",   [BP_FORMAT_TEXT] = "text", [BP_FORMAT_CONLL] = "conll"};
+        [BP_FORMAT_AUTO] = "auto",      [BP_FORMAT_CSV] = "csv",   [BP_FORMAT_IDX] = "idx",
+        [BP_FORMAT_NPY] = "npy",        [BP_FORMAT_TEXT] = "text", [BP_FORMAT_CONLL] = "conll",
+        [BP_FORMAT_VECTORS] = "vectors"};
     return names[format];
 }

@@ -7,6 +7,8 @@
  *   CoNLL every line is empty, a comment or as many columns as the others, at least two, and either the
  *         last of each looks like a chunk's tag (O, B-person), or they stand between tabs and empty lines
  *         stand between them
+ *   vectors  lines of a word and as many numbers each, at least two, between blanks; not all words are numbers
+ *         themselves. A first line of two numbers does not count
  *   text  the first line holds none of , ; tab and |, and it is the only one or some line has several
  *         words; or the delimiters of the first line are all punctuation (blanks follow them) between long
  *         phrases, or between phrases where the lines hold unequal numbers of them

@@ -14,6 +14,7 @@
 #include "server/upload/table_stage.h"
 #include "server/upload/tagged_stage.h"
 #include "server/upload/text_stage.h"
+#include "server/upload/vectors_stage.h"
 
 enum { ARRAY_BYTES = 6 }; /* that tell whether a file is an array */
 
@@ -33,6 +34,7 @@ struct bp_upload_pipeline {
     bp_text_stage *text;
     bp_conll_parser *conll; /* with tagged */
     bp_tagged_stage *tagged;
+    bp_vectors_stage *vectors;
     bp_idx_parser *idx; /* one of the two, with array */
     bp_npy_parser *npy;
     bp_array_column *array;
@@ -107,6 +109,8 @@ static bp_status make_parser(bp_upload_pipeline *pipeline, bp_error *error)
         return bp_text_stage_create(&pipeline->text, pipeline->directory, error);
     case BP_FORMAT_CONLL:
         return make_tagged_parser(pipeline, error);
+    case BP_FORMAT_VECTORS:
+        return bp_vectors_stage_create(&pipeline->vectors, pipeline->directory, error);
     case BP_FORMAT_IDX:
     case BP_FORMAT_NPY:
         break;
@@ -123,6 +127,8 @@ static bp_status parse(bp_upload_pipeline *pipeline, const void *bytes, size_t c
         return bp_text_stage_feed(pipeline->text, bytes, count, error);
     if (pipeline->conll)
         return bp_conll_parser_feed(pipeline->conll, bytes, count, error);
+    if (pipeline->vectors)
+        return bp_vectors_stage_feed(pipeline->vectors, bytes, count, error);
     if (pipeline->idx)
         return bp_idx_parser_feed(pipeline->idx, bytes, count, error);
     return bp_npy_parser_feed(pipeline->npy, bytes, count, error);
@@ -208,6 +214,8 @@ static bp_status finish_parser(bp_upload_pipeline *pipeline, bp_error *error)
     }
     if (pipeline->text)
         return bp_text_stage_finish(pipeline->text, error);
+    if (pipeline->vectors)
+        return bp_vectors_stage_finish(pipeline->vectors, error);
     if (pipeline->conll) {
         bp_status status = bp_conll_parser_finish(pipeline->conll, error);
         if (status == BP_OK)
@@ -236,6 +244,8 @@ bp_status bp_upload_pipeline_end(bp_upload_pipeline *pipeline, bp_error *error)
         count = BP_TEXT_COLUMN_COUNT;
     else if (pipeline->tagged)
         count = BP_TAGGED_COLUMN_COUNT;
+    else if (pipeline->vectors)
+        count = BP_VECTORS_COLUMN_COUNT;
     pipeline->drafts = calloc(count, sizeof *pipeline->drafts);
     if (!pipeline->drafts)
         return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for %zu columns", count);
@@ -250,6 +260,8 @@ static bp_status convert(bp_upload_pipeline *pipeline, size_t column, bool *out_
         return bp_text_stage_convert(pipeline->text, column, out_done, draft, error);
     if (pipeline->tagged)
         return bp_tagged_stage_convert(pipeline->tagged, column, out_done, draft, error);
+    if (pipeline->vectors)
+        return bp_vectors_stage_convert(pipeline->vectors, column, out_done, draft, error);
     *out_done = true;
     return pipeline->stage ? bp_table_stage_convert(pipeline->stage, column, draft, error)
                            : bp_array_column_finish(pipeline->array, draft, error);
@@ -270,13 +282,19 @@ bp_status bp_upload_pipeline_convert(bp_upload_pipeline *pipeline, bool *out_mor
 bp_dataset_kind bp_upload_pipeline_kind(bp_upload_pipeline *pipeline, bp_corpus_info **out_corpus)
 {
     *out_corpus = NULL;
-    if (pipeline->text)
+    if (pipeline->text) {
         *out_corpus = bp_text_stage_corpus(pipeline->text);
-    else if (pipeline->tagged)
+        return BP_DATASET_TEXT;
+    }
+    if (pipeline->tagged) {
         *out_corpus = bp_tagged_stage_corpus(pipeline->tagged);
-    else
-        return BP_DATASET_TABLE;
-    return pipeline->text ? BP_DATASET_TEXT : BP_DATASET_TAGGED;
+        return BP_DATASET_TAGGED;
+    }
+    if (pipeline->vectors) {
+        *out_corpus = bp_vectors_stage_corpus(pipeline->vectors);
+        return BP_DATASET_VECTORS;
+    }
+    return BP_DATASET_TABLE;
 }
 
 bp_column_draft *bp_upload_pipeline_columns(bp_upload_pipeline *pipeline, size_t *out_count)
@@ -300,6 +318,7 @@ void bp_upload_pipeline_free(bp_upload_pipeline *pipeline)
     bp_text_stage_free(pipeline->text);
     bp_conll_parser_free(pipeline->conll);
     bp_tagged_stage_free(pipeline->tagged);
+    bp_vectors_stage_free(pipeline->vectors);
     bp_table_stage_free(pipeline->stage);
     bp_idx_parser_free(pipeline->idx);
     bp_npy_parser_free(pipeline->npy);

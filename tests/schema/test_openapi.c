@@ -192,8 +192,11 @@ static void check_parameter(json_t *schema, const bp_hyperparameter *parameter)
 /* Properties beside the hyperparameters and the one that names the member. */
 static size_t extra_properties(const char *title, const bp_member *member)
 {
+    const bp_layer_type *type = bp_layer_type_of(member);
+    if (!strcmp(title, "Layer") && member->index == BP_LAYER_embedding) /* init, dropout, vectors */
+        return 3;
     if (!strcmp(title, "Layer")) /* activation, init, dropout */
-        return bp_layer_type_of(member)->is_mask ? 0 : bp_layer_type_of(member)->is_fixed ? 2 : 3;
+        return type->is_mask ? 0 : type->is_fixed ? 2 : 3;
     if (!strcmp(title, "Loss")) /* class_weights */
         return bp_loss_of(member)->target_kind == BP_TARGET_CLASS;
     return 0;

@@ -111,6 +111,57 @@ static void test_tied(void **state)
     assert_true((double)judged >= 0.8 * (double)checked);
 }
 
+static void one_piece(const bp_loss_call *call, unsigned char *piece)
+{
+    memset(piece, 0, call->rows);
+}
+
+/* By how much a true row outscores its corrupted one in the network and batch of support_token_check; below 0:
+ * none does. */
+static double lead(const bp_network_spec *spec)
+{
+    bp_network *network = support_network_create(spec);
+    support_parameters(network, 17, 0.8);
+    int32_t ids[TOKENS_ROWS * TOKENS_WIDTH];
+    support_ids(ids, TOKENS_ROWS * spec->input_width, TOKENS_VOCABULARY, 7);
+    const double *score = bp_network_forward(network, NULL, ids, TOKENS_ROWS, false);
+    double found = -1;
+    for (size_t i = 0; i < TOKENS_ROWS / 2 && found < 0; i++)
+        found = score[i] - score[TOKENS_ROWS / 2 + i];
+    bp_network_free(network);
+    return found;
+}
+
+/* A pair that lies on its kink: what moves it is skipped, and would be wrong if nobody looked at pieces. */
+static void test_kink(void **state)
+{
+    (void)state;
+    bp_layer_spec layers[TOKENS_LAYERS];
+    bp_network_spec spec = {.batch_rows = 0};
+    double margin = -1;
+    for (size_t begin = 0; begin < TOKENS_BEGINS && margin < 0; begin++) {
+        const size_t count = support_token_network(
+            layers, begin, support_embedding(TOKENS_DIMENSION, true, false), "max_margin");
+        spec = support_token_spec(layers, count, "max_margin");
+        margin = lead(&spec);
+    }
+    assert_true(margin >= 0);
+    spec.loss.value[0] = margin;
+    const bp_check_report at_kink = support_token_check(NULL, &spec, NULL, true);
+    assert_int_equal(at_kink.failed, 0);
+    assert_true(at_kink.skipped > 0 && at_kink.checked > 0);
+    bp_kernels mutant = *true_table();
+    bp_loss changed = *mutant.losses[BP_LOSS_max_margin];
+    const bp_loss *all[BP_LOSS_COUNT];
+    memcpy(all, mutant.losses, sizeof all);
+    changed.piece = one_piece;
+    all[BP_LOSS_max_margin] = &changed;
+    mutant.losses = all;
+    replacement = &mutant;
+    assert_true(support_token_check(NULL, &spec, NULL, false).failed > 0);
+    replacement = NULL;
+}
+
 /* ---- mutations: one thing wrong each ---- */
 
 static size_t failures(bp_layer_spec embedding, size_t begin)
@@ -255,10 +306,11 @@ static void test_tied_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients),  cmocka_unit_test(test_penalties),
-        cmocka_unit_test(test_dropout),    cmocka_unit_test(test_tied),
-        cmocka_unit_test(test_tied_parts), cmocka_unit_test(test_sums),
-        cmocka_unit_test(test_rows),       cmocka_unit_test(test_window),
+        cmocka_unit_test(test_gradients), cmocka_unit_test(test_penalties),
+        cmocka_unit_test(test_dropout),   cmocka_unit_test(test_kink),
+        cmocka_unit_test(test_tied),      cmocka_unit_test(test_tied_parts),
+        cmocka_unit_test(test_sums),      cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,6 +86,11 @@ static const char *const documents[] = {
            "'O', 'count': 7}]",
            TEXT("token", "40") "," CATEGORICAL("tag", "8", "0", "2",
                                                "['B-y', 'O']") "," PAIRS("sentences", "2")),
+    CORPUS("words", "vectors", "d4", "2", "'bytes': 10, 'words': 2",
+           TEXT("word",
+                "10") ",{'name': 'vector', 'type': 'tensor', 'element': 'float64', 'rows': 2, "
+                      "'missing': 0, 'integral': false, 'shape': [3], 'minimum': -1, 'maximum': 2, "
+                      "'mean': 0.5, " SHA("c7") "}," PAIRS("places", "1")),
     DATASET("iris", "a1", "150", "true",
             REAL("sepal_length", "150", "0") "," REAL("sepal_width", "150", "0") "," REAL(
                 "petal_length", "150",

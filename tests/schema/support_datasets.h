@@ -9,9 +9,9 @@
  * images: 1000 rows, a tensor column pixels [4, 4], digit 0 … 9, score (many values), pair [2].
  * images-test: the same columns, 100 rows. images-odd: digit up to 10, and pixels of another shape.
  * plays: a text of 4990 characters and 900 words. tweets, odd-tweets: two tagged sentences, 8 tokens.
- * uneven: columns of unequal length. empty: no rows. one-class: one class. ids: too many values. */
+ * words: vectors of three numbers. uneven: columns of unequal length. empty: no rows. one-class: one class. ids: too many values. */
 typedef struct support_datasets {
-    bp_dataset_info *items[16];
+    bp_dataset_info *items[17];
     size_t count;
     size_t find_count, measure_count;
 } support_datasets;

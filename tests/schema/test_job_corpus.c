@@ -123,6 +123,17 @@ static const corpus_row rows[] = {
          "}, " LAYERS("{'type': 'embedding', 'dimension': 3}, {'type': 'dense', 'units': 'auto', "
                       "'tied': true}")),
      {{"/network/layers/1/tied", "of a language model"}}},
+    /* vectors */
+    {"{'data': {'dataset': 'words'}}", {{"/data/dataset", "kind \"vectors\"|an embedding"}}},
+    {PLAYS("}, " LAYERS(
+         "{'type': 'embedding', 'dimension': 4, 'vectors': 'words'}, {'type': 'dense', "
+         "'units': 'auto'}")),
+     {{"/network/layers/0/vectors", "3 numbers|4"}}},
+    {TWEETS("}, " LAYERS(
+         "{'type': 'window', 'width': 3}, {'type': 'embedding', 'dimension': 3, 'vectors': "
+         "'plays'}, {'type': 'dense', 'units': 'auto', 'vectors': 'words'}")),
+     {{"/network/layers/1/vectors", "kind \"text\"|\"vectors\""},
+      {"/network/layers/2/vectors", "unknown field"}}},
     /* losses */
     {TWEETS("}, 'loss': {'type': 'max_margin', 'class_weights': 'balanced'}, " LAYERS(
          "{'type': 'embedding', 'dimension': 3}, {'type': 'dense', 'units': 2}")),

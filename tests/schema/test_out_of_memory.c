@@ -134,7 +134,13 @@ static void test_resolving(void **state)
         " 'class_weights': {'setosa': 2}}, 'regularization': {'l2': 1, 'max_norm': 3},"
         " 'network': {'layers': [{'type': 'dropout', 'keep': 0.5}, {'type': 'dense', 'units': 3,"
         " 'dropout': {'keep': 0.5, 'of': 'connections'}}]}, 'training': {'clip_norm': 1,"
-        " 'early_stopping': {'metric': 'train.loss'}}, 'preprocess': {'whiten': true}}"};
+        " 'early_stopping': {'metric': 'train.loss'}}, 'preprocess': {'whiten': true}}",
+        "{'data': {'dataset': 'plays', 'unit': 'word', 'test': {'dataset': 'plays'}}, 'network': "
+        "{'layers': [{'type': 'embedding', 'dimension': 3, 'vectors': 'words'}, {'type': 'lstm', "
+        "'units': 3}, {'type': 'dense', 'units': 'auto', 'tied': true}]}}",
+        "{'data': {'dataset': 'tweets', 'validation': {'fraction': 0.5}}, 'loss': {'type': "
+        "'softmax_cross_entropy', 'class_weights': {'O': 2}}}",
+        "{'data': {'dataset': 'tweets'}, 'loss': 'max_margin'}"};
     expected = BP_OK;
     for (size_t index = 0; index < sizeof texts / sizeof *texts; index++) {
         body = support_json(texts[index]);

@@ -13,7 +13,7 @@ typedef struct check_draft {
 typedef struct backpropagate_draft {
     bp_given_text model;
     bp_given_count version;
-    bp_given_json rows;
+    bp_given_json rows, text, sentences, tags, windows, corrupted;
 } backpropagate_draft;
 
 static const char *const methods[] = {"central", "forward", NULL}; /* by bp_difference */
@@ -29,6 +29,11 @@ static const bp_field check_fields[] = {
 
 static const bp_field backpropagate_fields[] = {
     {"rows", bp_read_json, offsetof(backpropagate_draft, rows), NULL, false},
+    {"text", bp_read_json, offsetof(backpropagate_draft, text), NULL, false},
+    {"sentences", bp_read_json, offsetof(backpropagate_draft, sentences), NULL, false},
+    {"tags", bp_read_json, offsetof(backpropagate_draft, tags), NULL, false},
+    {"windows", bp_read_json, offsetof(backpropagate_draft, windows), NULL, false},
+    {"corrupted", bp_read_json, offsetof(backpropagate_draft, corrupted), NULL, false},
     {"model", bp_read_name, offsetof(backpropagate_draft, model), NULL, false},
     {"version", bp_read_count, offsetof(backpropagate_draft, version), &from_one, false},
 };
@@ -87,8 +92,18 @@ void bp_backpropagate_request_read(bp_backpropagate_request *out, bp_faults *fau
         return;
     const json_t *rows = draft.rows.value;
     const size_t count = json_array_size(rows);
-    if (!rows)
-        bp_faults_add(faults, BP_INVALID, "/rows", "is required");
+    out->text = draft.text.value;
+    out->sentences = draft.sentences.value;
+    out->tags = draft.tags.value;
+    out->windows = draft.windows.value;
+    out->corrupted = draft.corrupted.value;
+    const bool tokens = out->text || out->sentences || out->windows;
+    if (!rows && !tokens)
+        bp_faults_add(faults, BP_INVALID, "/rows",
+                      "is required; of a language model \"text\", of a tagger \"sentences\" and "
+                      "\"tags\", under max_margin \"windows\" and \"corrupted\"");
+    else if (!rows)
+        ;
     else if (!json_is_array(rows))
         bp_faults_add(faults, BP_INVALID, "/rows", "must be an array of rows, got %s",
                       bp_json_kind(rows));
@@ -105,9 +120,10 @@ void bp_backpropagate_request_read(bp_backpropagate_request *out, bp_faults *fau
         return;
     }
     if (json_object_size(rest) > 0)
-        bp_faults_add(faults, BP_INVALID, "/model",
-                      "must be alone with \"version\" and \"rows\", or else the body must be a job "
-                      "specification with \"rows\"");
+        bp_faults_add(
+            faults, BP_INVALID, "/model",
+            "must be alone with \"version\" and what is to be shown, such as \"rows\", or "
+            "else the body must be a job specification with that");
     json_decref(rest);
     out->model = draft.model.value;
     out->version = draft.version.given ? (uint64_t)draft.version.value : 0;

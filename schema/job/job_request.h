@@ -28,12 +28,14 @@ void bp_check_request_read(bp_check_request *out, json_t **out_job, bp_faults *f
 /* "central", "forward", "fourth_order": for documents. */
 const char *bp_difference_name(bp_difference difference);
 
-/* POST /api/v1/backpropagate: "rows", and a job specification or "model" with "version". */
+/* POST /api/v1/backpropagate: what to show, and a job specification or "model" with "version". */
 typedef struct bp_backpropagate_request {
-    const char *model;  /* borrowed from the body; NULL: a job */
-    uint64_t version;   /* 0: the newest */
-    json_t *job;        /* a new reference to the specification; NULL: a model */
-    const json_t *rows; /* borrowed; NULL after a fault. For bp_example_rows_parse */
+    const char *model; /* borrowed from the body; NULL: a job */
+    uint64_t version;  /* 0: the newest */
+    json_t *job;       /* a new reference to the specification; NULL: a model */
+    /* Borrowed; those that are not given are NULL. rows: an array of the right length, for
+     * bp_example_rows_parse; the others for bp_example_tokens_parse. */
+    const json_t *rows, *text, *sentences, *tags, *windows, *corrupted;
 } bp_backpropagate_request;
 
 /* As bp_check_request_read. */

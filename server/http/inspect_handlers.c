@@ -4,6 +4,7 @@
 #include "schema/job/job_request.h"
 #include "schema/job/labels.h"
 #include "schema/model/example_rows.h"
+#include "schema/model/example_tokens.h"
 #include "server/http/handlers.h"
 #include "server/http/problem.h"
 #include "server/inspect/backpropagation.h"
@@ -189,6 +190,18 @@ static double number_count(const bp_network *network, size_t input_width, size_t
     return count;
 }
 
+static bp_status check_size(const bp_network *network, size_t input_width, size_t rows,
+                            bp_faults *faults)
+{
+    const double numbers = number_count(network, input_width, rows);
+    if (numbers <= NUMBER_LIMIT)
+        return BP_OK;
+    bp_faults_add(faults, BP_TOO_LARGE, "",
+                  "the answer would hold %.0f numbers; at most %d are shown", numbers,
+                  NUMBER_LIMIT);
+    return BP_TOO_LARGE;
+}
+
 /* Values as the network is to give them: scaled where the targets are. In place. */
 static bp_status scale_targets(bp_example_rows *rows, const bp_model_info *info, bp_error *error)
 {
@@ -209,14 +222,9 @@ static bp_status backpropagate(json_t **out, bp_network *network, const bp_model
                                bp_example_rows *rows, bp_faults *faults, bp_error *error)
 {
     const size_t width = info->preparation.prepared_width;
-    const double numbers = number_count(network, width, rows->count);
-    if (numbers > NUMBER_LIMIT) {
-        bp_faults_add(faults, BP_TOO_LARGE, "",
-                      "the answer would hold %.0f numbers; at most %d are shown", numbers,
-                      NUMBER_LIMIT);
-        return BP_TOO_LARGE;
-    }
-    bp_status status = scale_targets(rows, info, error);
+    bp_status status = check_size(network, width, rows->count, faults);
+    if (status == BP_OK)
+        status = scale_targets(rows, info, error);
     if (status != BP_OK)
         return status;
     double *input = calloc(rows->count * width, sizeof *input);
@@ -238,16 +246,64 @@ static bp_status backpropagate(json_t **out, bp_network *network, const bp_model
     return BP_OK;
 }
 
-/* Rows of columns are shown alone. */
-static bp_status refuse_corpus(bp_faults *faults, const char *pointer, bp_task_kind task)
+/* What is to be shown, read: one of the two. */
+typedef struct shown_examples {
+    bp_example_rows rows;
+    bp_example_tokens tokens;
+} shown_examples;
+
+static bp_status parse_examples(shown_examples *out, bp_faults *faults, const bp_model_info *info,
+                                const bp_backpropagate_request *wanted)
 {
-    if (!bp_task_is_of_corpus(task))
-        return BP_OK;
-    bp_faults_add(
-        faults, BP_UNSUPPORTED, pointer,
-        "backpropagation is shown for rows of tables; the gradients of a network over tokens "
-        "are looked at by POST /api/v1/gradient-check");
-    return BP_UNSUPPORTED;
+    if (!bp_example_members_check(faults, info, wanted))
+        return BP_INVALID;
+    if (bp_task_is_of_corpus(info->task))
+        return bp_example_tokens_parse(&out->tokens, faults, info, wanted,
+                                       BP_BACKPROPAGATE_ROW_LIMIT);
+    return bp_example_rows_parse(&out->rows, faults, info, wanted->rows,
+                                 BP_BACKPROPAGATE_ROW_LIMIT);
+}
+
+static void examples_done(shown_examples *examples)
+{
+    bp_example_rows_done(&examples->rows);
+    bp_example_tokens_done(&examples->tokens);
+}
+
+static size_t pass_rows(const shown_examples *examples)
+{
+    return examples->tokens.rows > 0 ? examples->tokens.rows : examples->rows.count;
+}
+
+/* The same of tokens. */
+static bp_status backpropagate_tokens(json_t **out, bp_network *network, const bp_model_info *info,
+                                      const bp_example_tokens *tokens, bp_faults *faults,
+                                      bp_error *error)
+{
+    const bp_status status = check_size(network, info->window_width, tokens->rows, faults);
+    if (status != BP_OK)
+        return status;
+    const bp_targets targets = {.label = tokens->label};
+    json_t *json =
+        bp_backpropagation_json(network, tokens->ids, info->window_width, tokens->rows, &targets);
+    bool ok = json != NULL;
+    ok = ok && json_object_set_new(json, "tokens", bp_example_tokens_json(tokens, info)) == 0;
+    if (ok && tokens->label && info->task == BP_TASK_TAGGING)
+        ok = json_object_set_new(json, "classes", bp_labels_json(&info->classes)) == 0;
+    if (!ok) {
+        json_decref(json);
+        return bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for the answer");
+    }
+    *out = json;
+    return BP_OK;
+}
+
+static bp_status show(json_t **out, bp_network *network, const bp_model_info *info,
+                      shown_examples *examples, bp_faults *faults, bp_error *error)
+{
+    return bp_task_is_of_corpus(info->task)
+               ? backpropagate_tokens(out, network, info, &examples->tokens, faults, error)
+               : backpropagate(out, network, info, &examples->rows, faults, error);
 }
 
 static bp_status backpropagate_job(json_t **out, bp_request *request,
@@ -257,24 +313,22 @@ static bp_status backpropagate_job(json_t **out, bp_request *request,
     looked_at job = {.spec = NULL};
     bp_model_info *info = NULL;
     bp_network *network = NULL;
-    bp_example_rows rows = {.count = 0};
+    shown_examples examples = {.rows = {.count = 0}};
     bp_status status = look_at(&job, request, wanted->job, faults, error);
     if (status == BP_OK && bp_faults_any(faults))
         status = BP_INVALID;
     if (status == BP_OK)
-        status = refuse_corpus(faults, "/data/dataset", job.spec->task);
-    if (status == BP_OK)
         status = bp_model_info_create(&info, job.spec, &job.data.preparation,
                                       &job.data.target_preparation, error);
     if (status == BP_OK)
-        status =
-            bp_example_rows_parse(&rows, faults, info, wanted->rows, BP_BACKPROPAGATE_ROW_LIMIT);
+        status = parse_examples(&examples, faults, info, wanted);
     if (status == BP_OK)
-        status = make_network(&network, request, job.spec, rows.count, 0, error);
+        status = make_network(&network, request, job.spec, pass_rows(&examples),
+                              examples.tokens.streams, error);
     if (status == BP_OK)
-        status = backpropagate(out, network, info, &rows, faults, error);
+        status = show(out, network, info, &examples, faults, error);
     bp_network_free(network);
-    bp_example_rows_done(&rows);
+    examples_done(&examples);
     bp_model_info_free(info);
     looked_at_done(&job);
     return status;
@@ -306,20 +360,17 @@ static bp_status backpropagate_model(json_t **out, bp_request *request,
     const bp_services *services = request->services;
     bp_model *model = NULL;
     bp_network *network = NULL;
-    bp_example_rows rows = {.count = 0};
+    shown_examples examples = {.rows = {.count = 0}};
     bp_status status =
         bp_models_borrow(&model, services->models, wanted->model, wanted->version, error);
     if (status != BP_OK)
         return status;
     const bp_model_info *info = bp_model_info_of(model);
-    status = refuse_corpus(faults, "/model", info->task);
+    status = parse_examples(&examples, faults, info, wanted);
     if (status == BP_OK)
-        status =
-            bp_example_rows_parse(&rows, faults, info, wanted->rows, BP_BACKPROPAGATE_ROW_LIMIT);
+        status = network_of_model(&network, model, services->isa, pass_rows(&examples), error);
     if (status == BP_OK)
-        status = network_of_model(&network, model, services->isa, rows.count, error);
-    if (status == BP_OK)
-        status = backpropagate(out, network, info, &rows, faults, error);
+        status = show(out, network, info, &examples, faults, error);
     if (status == BP_OK &&
         (json_object_set_new(*out, "model", json_string(info->name)) != 0 ||
          json_object_set_new(*out, "version", json_integer((json_int_t)info->version)) != 0)) {
@@ -327,7 +378,7 @@ static bp_status backpropagate_model(json_t **out, bp_request *request,
         status = bp_error_set(error, BP_NO_MEMORY, NULL, "no memory for the answer");
     }
     bp_network_free(network);
-    bp_example_rows_done(&rows);
+    examples_done(&examples);
     bp_model_release(model);
     return status;
 }

@@ -1,8 +1,10 @@
 """Taggers over REST: windows of a small corpus, softmax and margins, entities, bits, faults."""
 
 import json
+import math
 import pathlib
 
+import numpy
 import pytest
 
 import rest_client
@@ -224,3 +226,58 @@ def test_a_bare_job_says_what_it_does(towns):
     answer = towns.post("jobs", query={"validate_only": "true"}, json={
         "data": {"dataset": "towns"}, "network": layers(EMBEDDING)}).json()
     assert "no window" in answer["warnings"][0]
+
+
+def test_backpropagation_of_pairs(towns):
+    """The worked example: J = max(0, 1 + s_c - s), of which each side of the network gets its δ."""
+    windows, corrupted = [["The", "market", "in", "Ketley", "is"]], [["Nothing", "happened", "in", "Ketley", "today"]]
+    answer = towns.post("backpropagate", json={**RANKER, "windows": windows, "corrupted": corrupted}).json()
+    embedding, window, hidden, score = answer["layers"]
+    assert answer["tokens"] == windows + corrupted and answer["rows"] == 2
+    vectors = numpy.array(embedding["parameters"]["weight"])
+    x = vectors[numpy.array(answer["input"])].reshape(2, 20)
+    assert numpy.array_equal(window["a"], x)
+    a = 1 / (1 + numpy.exp(-(x @ numpy.array(hidden["parameters"]["weight"]).T + hidden["parameters"]["bias"])))
+    numpy.testing.assert_allclose(hidden["a"], a, rtol=1e-13)
+    s = a @ numpy.array(score["parameters"]["weight"]).T + score["parameters"]["bias"]
+    numpy.testing.assert_allclose(answer["output"], s, rtol=1e-12)
+    loss = max(0, 1 + s[1, 0] - s[0, 0])
+    assert answer["row_losses"] == [pytest.approx(loss, rel=1e-12)] and loss > 0
+    assert score["delta"] == [[-1], [1]]
+    delta = numpy.array([[-1.], [1.]]) @ numpy.array(score["parameters"]["weight"]) * a * (1 - a)
+    numpy.testing.assert_allclose(hidden["delta"], delta, rtol=1e-12)
+    numpy.testing.assert_allclose(hidden["gradients"]["weight"], delta.T @ x, rtol=1e-11, atol=1e-18)
+    wanted = numpy.zeros_like(vectors)
+    numpy.add.at(wanted, numpy.array(answer["input"]), (delta @ numpy.array(hidden["parameters"]["weight"])).reshape(2, 5, 4))
+    numpy.testing.assert_allclose(embedding["gradients"]["weight"], wanted, rtol=1e-11, atol=1e-17)
+
+
+def test_backpropagation_of_tags(towns):
+    towns.train(changed(TAGGER, training={"epochs": 1}))
+    asked = {"sentences": [["Ada", "sleeps"], ["Ketley"]], "tags": [["B-person", "O"], ["B-place"]]}
+    answer = towns.post("backpropagate", json={"model": "towns", **asked}).json()
+    assert answer["classes"] == TAGS and answer["rows"] == 3
+    assert answer["tokens"] == [["<pad>", "ada", "<unk>"], ["ada", "<unk>", "<pad>"], ["<pad>", "ketley", "<pad>"]]
+    assert answer["layers"][0]["a"] == answer["input"]  # the window stands before the embedding: ids
+    p = numpy.array(answer["output"])
+    labels = [0, 4, 1]
+    numpy.testing.assert_allclose(answer["row_losses"], [-math.log(p[row, label]) for row, label in enumerate(labels)],
+                                  rtol=1e-12)
+    p[[0, 1, 2], labels] -= 1
+    numpy.testing.assert_allclose(answer["layers"][-1]["delta"], p / 3, rtol=1e-9, atol=1e-16)
+
+
+@pytest.mark.parametrize("body,more,pointers", [
+    (TAGGER, {"sentences": [["a"]], "tags": [["X"]]}, {"/tags/0/0"}),
+    (TAGGER, {"sentences": [["a"]], "tags": [["O", "O"]]}, {"/tags/0"}),
+    (TAGGER, {"sentences": [["a"]], "tags": []}, {"/tags"}),
+    (TAGGER, {"sentences": [[]], "tags": [[]]}, {"/sentences"}),
+    (TAGGER, {"windows": [["a", "b", "c"]], "corrupted": [["a", "b", "c"]]},
+     {"/sentences", "/tags", "/windows", "/corrupted"}),
+    (RANKER, {"windows": [["a", "b", "c"]], "corrupted": [["a", "b", "c", "d", "e"]]}, {"/windows/0"}),
+    (RANKER, {"windows": [["a"] * 5] * 2, "corrupted": [["a"] * 5]}, {"/corrupted"}),
+    (RANKER, {"windows": [["a"] * 5], "corrupted": [[1] * 5]}, {"/corrupted/0"}),
+], ids=[str(index) for index in range(8)])
+def test_faults_of_backpropagation(towns, body, more, pointers):
+    problem = towns.problem("POST", "backpropagate", 422, json={**body, **more})
+    assert {error["pointer"] for error in problem["errors"]} == pointers

@@ -4,6 +4,7 @@ import json
 import math
 import pathlib
 
+import numpy
 import pytest
 
 import rest_client
@@ -256,6 +257,51 @@ def test_gradients(harbour):
     assert report["state"] == "succeeded"
 
 
-def test_backpropagation_is_of_tables(harbour):
-    problem = harbour.problem("POST", "backpropagate", 422, json={**CHARACTERS, "rows": [["a"]]})
-    assert [error["pointer"] for error in problem["errors"]] == ["/data/dataset"]
+def test_backpropagation(harbour):
+    """One step back in time, recomputed: an Elman network of characters."""
+    answer = harbour.post("backpropagate", json={
+        "data": {"dataset": "harbour"}, "text": "The",
+        "network": {"layers": [{"type": "embedding", "dimension": 3}, {"type": "rnn", "units": 2},
+                               {"type": "dense", "units": "auto"}]}}).json()
+    embedding, rnn, dense = answer["layers"]
+    assert answer["tokens"] == [["T"], ["h"]] and answer["rows"] == 2
+    (first,), (second,) = answer["input"]
+    x = numpy.array(embedding["parameters"]["weight"])[[first, second]]
+    assert numpy.array_equal(embedding["a"], x)
+    given = {name: numpy.array(value) for name, value in rnn["parameters"].items()}
+    h, before = [], numpy.zeros(2)
+    for row in x:
+        before = numpy.tanh(given["weight_ih"] @ row + given["weight_hh"] @ before + given["bias_ih"] + given["bias_hh"])
+        h.append(before)
+    numpy.testing.assert_allclose(rnn["a"], h, rtol=1e-14)
+    logits = numpy.array(h) @ numpy.array(dense["parameters"]["weight"]).T + dense["parameters"]["bias"]
+    p = numpy.exp(logits) / numpy.exp(logits).sum(axis=1, keepdims=True)
+    numpy.testing.assert_allclose(answer["output"], p, rtol=1e-13)
+    targets = [second, sorted(set(TEXT)).index("e")]
+    numpy.testing.assert_allclose(answer["row_losses"], [-math.log(p[row, target]) for row, target in enumerate(targets)],
+                                  rtol=1e-12)
+    delta = p.copy()
+    delta[[0, 1], targets] -= 1
+    delta /= 2
+    back = delta @ numpy.array(dense["parameters"]["weight"])
+    last = back[1] * (1 - h[1] ** 2)
+    begin = (back[0] + given["weight_hh"].T @ last) * (1 - h[0] ** 2)
+    numpy.testing.assert_allclose(rnn["gradients"]["weight_hh"], numpy.outer(last, h[0]), rtol=1e-12)
+    numpy.testing.assert_allclose(rnn["gradients"]["weight_ih"], numpy.outer(begin, x[0]) + numpy.outer(last, x[1]),
+                                  rtol=1e-12)
+    wanted = numpy.zeros_like(numpy.array(embedding["parameters"]["weight"]))
+    wanted[first] += begin @ given["weight_ih"]
+    wanted[second] += last @ given["weight_ih"]
+    numpy.testing.assert_allclose(embedding["gradients"]["weight"], wanted, rtol=1e-12, atol=1e-18)
+    harbour.train(WORDS)
+    answer = harbour.post("backpropagate", json={"model": "words", "text": "The ferryman hid a zebra"}).json()
+    assert answer["tokens"][:2] == [["the"], ["ferryman"]] and answer["version"] == 1
+    assert [layer["type"] for layer in answer["layers"]] == ["embedding", "gru", "dense"]
+
+
+@pytest.mark.parametrize("more,pointer", [
+    ({"rows": [["a"]]}, "/rows"), ({"text": "a"}, "/text"), ({"text": "a" * 18}, "/text"), ({"text": 5}, "/text"),
+    ({"text": "a\N{SNOWMAN}"}, "/text"), ({"sentences": [["a"]], "tags": [["O"]]}, "/sentences"), ({}, "/rows")])
+def test_faults_of_backpropagation(harbour, more, pointer):
+    problem = harbour.problem("POST", "backpropagate", 422, json={"data": {"dataset": "harbour"}, **more})
+    assert pointer in [error["pointer"] for error in problem["errors"]]

@@ -53,18 +53,18 @@ static bp_byte_sum loading_bytes(const bp_job_work *work)
 }
 
 /* Beside trainer and snapshot while a checkpoint is written: a piece of at most 4 MB as a row of the
- * database, and before the first one the preparation (or the vocabulary) as predictions need it: a copy, in
- * base64 within a JSON document, its text, and that as a row. */
+ * database, and before the first one the preparation as predictions need it: a copy, in
+ * base64 within a JSON document, its text, and that as a row; or the vocabulary, as a JSON document and its text. */
 static bp_byte_sum writing_bytes(const bp_job_work *work, const bp_network_size *network)
 {
-    enum { PIECE_BYTES = 4 << 20, PREPARATION_COPIES = 4 };
+    enum { PIECE_BYTES = 4 << 20, PREPARATION_COPIES = 4, VOCABULARY_COPIES = 2 };
     const uint64_t parameters = network->parameter_bytes;
     const bp_vocabulary *vocabulary = work->spec->corpus.vocabulary;
     bp_byte_sum sum = {0};
     bp_byte_sum_add(&sum, parameters < PIECE_BYTES ? parameters : PIECE_BYTES, 1, 1);
     bp_byte_sum_add(&sum, work->preparation_bytes, PREPARATION_COPIES, 1);
     if (vocabulary)
-        bp_byte_sum_add(&sum, bp_vocabulary_bytes(vocabulary), PREPARATION_COPIES, 1);
+        bp_byte_sum_add(&sum, bp_vocabulary_bytes(vocabulary), VOCABULARY_COPIES, 1);
     return sum;
 }
 

@@ -44,6 +44,25 @@ JOBS = {
 }
 
 
+# name: data set, its part of data, layers, the rest of the specification
+CORPORA = {
+    "text": ("letters", {"validation": {"fraction": 0.1}},
+             [{"type": "embedding", "dimension": 2}, {"type": "rnn", "units": 2}],
+             {"training": {"epochs": 1, "batch_size": 2048, "sequence_length": 20}}),
+    "streams": ("words", {"unit": "word"},
+                [{"type": "embedding", "dimension": 64}, {"type": "lstm", "units": 64}],
+                {"training": {"epochs": 1, "batch_size": 32, "sequence_length": 20}}),
+    "tied, plain steps": ("words", {"unit": "word"},
+                          [{"type": "embedding", "dimension": 128}, {"type": "gru", "units": 128}],
+                          {"training": {"epochs": 1, "batch_size": 100, "sequence_length": 5}, "optimizer": "sgd"}),
+    "windows": ("tagged", {"validation": {"fraction": 0.2}},
+                [{"type": "window", "width": 7}, {"type": "embedding", "dimension": 8}],
+                {"training": {"epochs": 1, "batch_size": 1000}}),
+    "pairs": ("tagged", {}, [{"type": "embedding", "dimension": 8}, {"type": "window", "width": 3}],
+              {"training": {"epochs": 1, "batch_size": 1000}, "loss": "max_margin"}),
+}
+
+
 def anonymous_bytes(pid):
     for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
         if line.startswith("RssAnon:"):
@@ -93,6 +112,13 @@ def client(tmp_path_factory):
         labels = values[:, :classes].argmax(1)
         client.put(f"datasets/set-{columns}/columns/x", array(values))
         client.put(f"datasets/set-{columns}/columns/y", array(labels))
+    letters = random.integers(97, 107, 12_000_000, dtype=numpy.uint8)
+    client.put("datasets/letters", letters.tobytes(), query={"format": "text"})
+    words = [f"w{number}" for number in random.integers(0, 20000, 120_000)]
+    client.put("datasets/words", " ".join(words[:15_000]).encode(), query={"format": "text"})
+    client.put("datasets/tagged", "".join(
+        f"{word}\t{'B-x' if index % 3 == 0 else 'O'}\n" + "\n" * (index % 20 == 19)
+        for index, word in enumerate(words * 6)).encode(), query={"format": "conll"})
     # What the daemon takes once, for its first job.
     client.train(specification("small"))
     yield client
@@ -106,9 +132,15 @@ def specification(name):
             "training": {"epochs": 2, **training}}
 
 
-@pytest.mark.parametrize("name", JOBS)
+def corpus_specification(name):
+    dataset, data, layers, rest = CORPORA[name]
+    last = {"type": "dense", "units": "auto", "tied": name.startswith("tied")}
+    return {"data": {"dataset": dataset, **data}, "network": {"layers": [*layers, last]}, **rest}
+
+
+@pytest.mark.parametrize("name", [*JOBS, *CORPORA])
 def test_growth_is_what_was_said(client, name):
-    job = specification(name)
+    job = specification(name) if name in JOBS else corpus_specification(name)
     answer = client.post("jobs", query={"validate_only": "true"}, json=job).json()
     need = answer["memory"]["total_bytes"]
     with Growth(client.daemon.pid) as growth:

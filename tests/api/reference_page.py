@@ -57,12 +57,18 @@ TAIL = """## Fields outside the families
 |---|---|---|---|---|
 | `training.clip_norm` | c: where the norm n of the gradient over all parameters, biases and penalties included, exceeds c, g ← g (c / n) | no clipping | > 0 | `torch.nn.utils.clip_grad_norm_(parameters, c)`, but for the 1e-6 that it adds to n |
 | `training.batch_size` | rows of a step; more than there are rows is one batch, and the last short one is taken | 64 | whole, ≥ 1 | `DataLoader(batch_size=…, drop_last=False)` |
-| `training.shuffle` | a new order of the rows in each epoch, from the seed; `false`: file order | `true` | `true`, `false` | `DataLoader(shuffle=…)` (other random numbers) |
+| `training.sequence_length` | of a text: tokens of each of the `batch_size` streams that a step reads; the state goes on into the next step, no gradient goes back from it (truncated backpropagation through time) | 64 | whole, ≥ 1 | `x[:, i:i + n]`, and `state.detach()` between the steps |
+| `training.shuffle` | a new order of the rows in each epoch, from the seed; `false`: file order, as a text always is | `true`, of a text `false` | `true`, `false` | `DataLoader(shuffle=…)` (other random numbers) |
 | `training.gradient_check` | compare the gradient of the first batch with central differences before training, and fail the job where they disagree | `false` | `true`, `false` | `torch.autograd.gradcheck`, with other bounds |
 | `preprocess.center` | subtract the mean of the training rows | `true` | `true`, `false` | none: data preparation is outside PyTorch |
 | `preprocess.whiten` | X' = U S Vᵀ, the centred and scaled training rows: x ← Vᵀ x / max(s/√N, ε); needs `center` | `false` | `true`, `false` | none: data preparation is outside PyTorch |
 | `preprocess.epsilon` | ε of whitening, in units of the scaled features | 1e-05 | > 0 | none |
-| `initial` | begin with the weights of `{"model": …, "version": …}`, the newest version where absent; all tensors must have the same shapes, and the model's layers are taken where `network` is absent | initialised weights | a model | `load_state_dict` |
+| `data.unit` | what a token of a text is: each code point as it is, or what stands between white space; tagged sentences consist of words | `character`; of sentences `word` | `character`, `word` | none: data preparation is outside PyTorch |
+| `data.lowercase` | words are put in lower case before they are counted and looked up | `false` | `true`, `false` | none |
+| `data.min_count` | words of the training part that come more rarely are the unknown token `<unk>` | 1 | whole, ≥ 1 | `torchtext.vocab.build_vocab_from_iterator(min_freq=…)` |
+| `data.max_vocabulary` | most entries of a vocabulary of words, `<unk>` and the `<pad>` of sentences included: the most frequent words | no limit | whole, ≥ 1, or `null` | `build_vocab_from_iterator(max_tokens=…)` |
+| `vectors` of an embedding | rows of its table to begin with, from a data set of a word and its numbers a line; words that it lacks begin as `init` says | none | a data set of kind `vectors` | `Embedding.from_pretrained`, for a table made by hand |
+| `initial` | begin with the weights of `{"model": …, "version": …}`, the newest version where absent; all tensors must have the same shapes, and the model's layers are taken where `network` is absent; over a text or sentences its vocabulary is taken too | initialised weights | a model | `load_state_dict` |
 
 A step goes in this order: gradient of the loss; gradients of the penalties; clipping; the optimiser's update, with Adam's
 decoupled decay last; `max_norm`. An error of a gradient check is judged by |a − n| ≤ 1e-7 max(|a|, |n|) + 2e-10 max(1, |J|).

@@ -237,6 +237,10 @@ static void resolve_layers(bp_job_work *work)
             bp_job_layer_fault(
                 work, BP_INVALID, index, "type",
                 "the last layer must have outputs of its own; this one hands on its input");
+        else if (last && parameter == SIZE_MAX)
+            bp_job_layer_fault(work, BP_INVALID, index, "type",
+                               "the last layer must be \"dense\", with a unit for each output: "
+                               "{\"type\": \"dense\", \"units\": \"auto\"}");
         else if (last)
             check_output_width(work, layer);
         else if (parameter != SIZE_MAX && isnan(layer->layer.value[parameter]))
@@ -316,8 +320,7 @@ static bool finds_entities(const bp_job_work *work)
 {
     const bp_labels *tags = &work->spec->classes;
     const bp_member *loss = work->draft.loss.member;
-    if (work->spec->task != BP_TASK_TAGGING || !tags->texts ||
-        (loss && bp_loss_of(loss)->shown != BP_SHOWN_PROBABILITIES))
+    if (work->spec->task != BP_TASK_TAGGING || !tags->texts || (loss && bp_loss_of(loss)->paired))
         return false;
     bool any = false;
     for (size_t i = 0; i < tags->count; i++) {

@@ -123,6 +123,10 @@ static const corpus_row rows[] = {
          "}, " LAYERS("{'type': 'embedding', 'dimension': 3}, {'type': 'dense', 'units': 'auto', "
                       "'tied': true}")),
      {{"/network/layers/1/tied", "of a language model"}}},
+    {PLAYS("}, " LAYERS("{'type': 'embedding', 'dimension': 27}")),
+     {{"/network/layers/0/type", "must be \"dense\""}}},
+    {PLAYS("}, " LAYERS("{'type': 'embedding', 'dimension': 3}, {'type': 'rnn', 'units': 5}")),
+     {{"/network/layers/1/type", "must be \"dense\""}}},
     /* vectors */
     {"{'data': {'dataset': 'words'}}", {{"/data/dataset", "kind \"vectors\"|an embedding"}}},
     {PLAYS("}, " LAYERS(

@@ -45,7 +45,7 @@ static void read_values(example_reader *self, size_t row, size_t *at, const bp_p
     const size_t width = self->info->target_width;
     if (!json_is_number(value) && !json_is_boolean(value))
         bp_reader_fault_kind(&self->reader, place, "a number", value);
-    else if (*at < width)
+    else if (self->out->value && *at < width)
         self->out->value[row * width + *at] =
             json_is_boolean(value) ? json_is_true(value) : json_number_value(value);
     ++*at;

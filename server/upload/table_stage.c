@@ -378,7 +378,7 @@ static bp_status visit_column(const bp_table_stage *stage, size_t column, value_
         const size_t bytes = (size_t)(ends[1] - ends[0]);
         if (bytes == 0) /* no group is without rows, and no row without a byte */
             continue;
-        if (bytes > capacity) {
+        if (!chunk || bytes > capacity) {
             free(chunk);
             chunk = malloc(bytes);
             capacity = bytes;

@@ -7,20 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "core/kernel/kernels.h"
+#include "tests/bench/multiply_add_peak.h"
 
 #ifdef BP_HAVE_BLAS
 #include <cblas.h>
 #endif
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-enum { ROUND_LIMIT = 101, SUMS = 16 };
+enum { ROUND_LIMIT = 101 };
 
 typedef struct bench_shape {
     const char *name;
@@ -59,73 +54,6 @@ enum { SHAPE_COUNT = sizeof shapes / sizeof *shapes };
 typedef struct bench_result {
     double own, share, blas, ratio;
 } bench_result;
-
-/* Time of this thread on a processor, so that other processes disturb little. */
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-#if defined(__x86_64__)
-__attribute__((target("avx512f"))) static double multiply_add_512(size_t rounds)
-{
-    __m512 sum[SUMS], factor = _mm512_set1_ps(0.999f);
-    for (size_t i = 0; i < SUMS; i++)
-        sum[i] = _mm512_set1_ps((float)i);
-    for (size_t round = 0; round < rounds; round++)
-#pragma GCC unroll 16
-        for (size_t i = 0; i < SUMS; i++)
-            sum[i] = _mm512_fmadd_ps(sum[i], factor, factor);
-    double total = 0;
-    for (size_t i = 0; i < SUMS; i++)
-        total += (double)_mm512_reduce_add_ps(sum[i]);
-    return total;
-}
-
-__attribute__((target("avx2,fma"))) static double multiply_add_256(size_t rounds)
-{
-    __m256 sum[SUMS - 4], factor = _mm256_set1_ps(0.999f);
-    for (size_t i = 0; i < SUMS - 4; i++)
-        sum[i] = _mm256_set1_ps((float)i);
-    for (size_t round = 0; round < rounds; round++)
-#pragma GCC unroll 16
-        for (size_t i = 0; i < SUMS - 4; i++)
-            sum[i] = _mm256_fmadd_ps(sum[i], factor, factor);
-    double total = 0;
-    for (size_t i = 0; i < SUMS - 4; i++)
-        total += (double)_mm256_cvtss_f32(sum[i]);
-    return total;
-}
-#endif
-
-/* Operations a second of float32 multiply-adds in registers; 0 where this program knows no loop for
- * the instruction set. */
-static double float32_peak(bp_isa isa)
-{
-#if defined(__x86_64__)
-    enum { ROUNDS = 40000 };
-    static volatile double sink;
-    double best = 0;
-    if (isa == BP_ISA_BASELINE)
-        return 0;
-    for (int repeat = 0; repeat < 3; repeat++) {
-        const double start = now();
-        sink = isa == BP_ISA_AVX512 ? multiply_add_512(ROUNDS) : multiply_add_256(ROUNDS);
-        const double seconds = now() - start;
-        const double work = isa == BP_ISA_AVX512 ? SUMS * 16.0 : (SUMS - 4) * 8.0;
-        const double rate = 2.0 * ROUNDS * work / seconds;
-        if (rate > best)
-            best = rate;
-    }
-    (void)sink;
-    return best;
-#else
-    (void)isa;
-    return 0;
-#endif
-}
 
 static void *numbers(bp_dtype dtype, size_t count)
 {
@@ -180,10 +108,10 @@ static double rate_of(void (*run)(const bench_case *), const bench_case *bench)
         2.0 * (double)bench->shape.m * (double)bench->shape.n * (double)bench->shape.k;
     const size_t repeats = (size_t)(1.5e8 / work) + 1;
     run(bench);
-    const double start = now();
+    const double start = bench_thread_seconds();
     for (size_t i = 0; i < repeats; i++)
         run(bench);
-    return work * (double)repeats / (now() - start);
+    return work * (double)repeats / (bench_thread_seconds() - start);
 }
 
 static bench_result measure(const bp_kernels *kernels, const bench_shape *shape)
@@ -217,7 +145,7 @@ static bench_result measure(const bp_kernels *kernels, const bench_shape *shape)
                  .activation = shape->fused ? kernels->activations[BP_ACTIVATION_relu] : NULL,
                  .activated = shape->fused ? activated : NULL},
     };
-    const double peak = float32_peak(kernels->isa) / (dtype == BP_FLOAT32 ? 1 : 2);
+    const double peak = bench_float32_peak(kernels->isa) / (dtype == BP_FLOAT32 ? 1 : 2);
     bench_result result = {.own = rate_of(run_own, &bench)};
     result.share = peak > 0 ? result.own / peak : 0;
 #ifdef BP_HAVE_BLAS
@@ -275,7 +203,7 @@ int main(int argc, char **argv)
     static bench_result results[SHAPE_COUNT][ROUND_LIMIT];
     static double peaks[ROUND_LIMIT];
     for (size_t round = 0; round < rounds; round++) {
-        peaks[round] = float32_peak(isa) / (dtype == BP_FLOAT32 ? 1 : 2);
+        peaks[round] = bench_float32_peak(isa) / (dtype == BP_FLOAT32 ? 1 : 2);
         for (size_t i = 0; i < SHAPE_COUNT; i++)
             results[i][round] = measure(kernels, &shapes[i]);
     }

@@ -1,24 +1,20 @@
-"""Training speed of PyTorch over sequences, the cases of tests/bench/bench_sequence.c:
+"""Training speed over texts beside PyTorch: the cases of tests/bench/bench_sequence.c, which runs in turn with the same
+in PyTorch, and the ratios.
 
-    venv/bin/python tests/torch/bench_sequence.py [THREADS] [SECONDS] [--embedding] [case…]
+    venv/bin/python tests/torch/bench_sequence.py [--threads 1] [--seconds 2] [--rounds 3]
+        [--program build/release/tests/bench_sequence] [case…]
 
-Inputs come from a table that is not trained, as they do there; with --embedding the table is trained. A figure
-is the best run of some steps, under the best of PyTorch's optimiser loops. BP_CPU_TIME as there.
+A figure is the best run of some steps, PyTorch's under the best of its optimiser loops; a ratio is that of the
+best of all rounds. The embedding is trained on both sides.
 """
-import os
-import sys
+import argparse
+import re
+import subprocess
 import time
 
 import torch
 from torch import nn
 import torch.nn.functional as F
-
-ARGUMENTS = [a for a in sys.argv[1:] if a != "--embedding"]
-TRAINED = "--embedding" in sys.argv
-THREADS = int(ARGUMENTS[0]) if ARGUMENTS else 1
-SECONDS = float(ARGUMENTS[1]) if len(ARGUMENTS) > 1 else 2
-torch.set_num_threads(THREADS)
-now = time.process_time if os.environ.get("BP_CPU_TIME") else time.perf_counter
 
 CASES = {  # name: layer, depth, units, words, streams, steps, optimiser
     "f": (nn.LSTM, 2, 200, 10000, 20, 20, "sgd"),
@@ -28,12 +24,11 @@ CASES = {  # name: layer, depth, units, words, streams, steps, optimiser
 }
 
 
-def run(name, loops):
+def run(name, loops, seconds):
     layer, depth, units, words, streams, steps, rule = CASES[name]
     torch.manual_seed(1)
     table, rnn, out = nn.Embedding(words, units), layer(units, units, depth), nn.Linear(units, words)
-    table.weight.requires_grad_(TRAINED)
-    parameters = [p for m in (table, rnn, out) for p in m.parameters() if p.requires_grad]
+    parameters = [p for m in (table, rnn, out) for p in m.parameters()]
     optimizer = (torch.optim.SGD(parameters, lr=1.0, **loops) if rule == "sgd"
                  else torch.optim.Adam(parameters, **loops))
     data = torch.randint(0, words, (40 * steps + 1, streams))
@@ -55,16 +50,42 @@ def run(name, loops):
 
     for _ in range(5):
         step()
-    best, end = 0.0, now() + SECONDS
-    while now() < end:
-        start = now()
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
         for _ in range(5):
             step()
-        best = max(best, 5 * steps * streams / (now() - start))
+        best = max(best, 5 * steps * streams / (time.perf_counter() - start))
     return best
 
 
-for case in ARGUMENTS[2:] or CASES:
-    variants = [{}, {"foreach": True}, {"fused": True}]
-    print(f"{case}: {max(run(case, loops) for loops in variants):.0f} tokens/s, {THREADS} thread(s), "
-          f"{'trained' if TRAINED else 'fixed'} table, PyTorch {torch.__version__}", flush=True)
+def own(program, name, threads, seconds):
+    """(tokens a second, the rest of what the program says of it)"""
+    text = subprocess.run([program, str(seconds), name, str(threads)], check=True, capture_output=True,
+                          text=True).stdout
+    found = re.search(r"([\d.]+) tokens/s\s+(.*)", text)
+    return float(found[1]), found[2]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--program", default="build/release/tests/bench_sequence")
+    parser.add_argument("cases", nargs="*", default=list(CASES))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(f"{options.threads} thread(s), PyTorch {torch.__version__}")
+    for name in options.cases:
+        ours, theirs = [], []
+        for _ in range(options.rounds):
+            ours.append(own(options.program, name, options.threads, options.seconds))
+            theirs.append(max(run(name, loops, options.seconds / 2)
+                              for loops in ({}, {"foreach": True}, {"fused": True})))
+        print(f"{name}: {max(ours)[0]:.0f} tokens/s ({max(ours)[1]}), PyTorch {max(theirs):.0f}, ratio "
+              f"{max(ours)[0] / max(theirs):.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

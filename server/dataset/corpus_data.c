@@ -99,6 +99,24 @@ bp_status bp_corpus_count(bp_corpus_counts *out, bp_datasets *datasets,
     return status;
 }
 
+bp_status bp_corpus_check_characters(bp_datasets *datasets, const bp_corpus_request *request,
+                                     const bp_vocabulary *vocabulary,
+                                     bool (*cancelled)(void *context), void *context,
+                                     bp_error *error)
+{
+    bp_corpus_loader loader = {.datasets = datasets,
+                               .directory = bp_store_directory(datasets->store),
+                               .request = request,
+                               .cancelled = cancelled,
+                               .context = context};
+    assert(bp_vocabulary_unit(vocabulary) == BP_UNIT_CHARACTER);
+    bp_status status = open_infos(&loader, BP_CORPUS_PART_COUNT, error);
+    if (status == BP_OK)
+        status = bp_text_check(&loader, vocabulary, error);
+    close_infos(&loader);
+    return status;
+}
+
 static bp_status load(bp_corpus_data *out, bp_corpus_memory *memory, const bp_corpus_loader *loader,
                       const bp_vocabulary *vocabulary, bp_error *error)
 {

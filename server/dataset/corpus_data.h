@@ -72,6 +72,14 @@ BP_CHECK_RESULT bp_status bp_corpus_count(bp_corpus_counts *out, bp_datasets *da
                                           bool (*cancelled)(void *context), void *context,
                                           bp_error *error);
 
+/* Reads all texts of a request and says whether they consist of the characters of a vocabulary. BP_INVALID: one
+ * does not, said with its place. Other errors as above. */
+BP_CHECK_RESULT bp_status bp_corpus_check_characters(bp_datasets *datasets,
+                                                     const bp_corpus_request *request,
+                                                     const bp_vocabulary *vocabulary,
+                                                     bool (*cancelled)(void *context),
+                                                     void *context, bp_error *error);
+
 /* The vocabulary and all parts. vocabulary: one to be used in place of making one (of a model that the
  * job goes on from), borrowed and as long as *out; NULL: none. Errors as above, and BP_INVALID: a
  * character that is not in the vocabulary, a tag that the training set does not have. */

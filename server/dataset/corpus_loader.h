@@ -30,6 +30,10 @@ BP_CHECK_RESULT bp_status bp_text_vocabulary(bp_vocabulary **out, const bp_corpu
 BP_CHECK_RESULT bp_status bp_tagged_vocabulary(bp_vocabulary **out, const bp_corpus_loader *loader,
                                                bp_error *error);
 
+/* Whether all texts consist of the vocabulary's characters. BP_INVALID: not. */
+BP_CHECK_RESULT bp_status bp_text_check(const bp_corpus_loader *loader,
+                                        const bp_vocabulary *vocabulary, bp_error *error);
+
 /* Of the training set, which is tagged. */
 BP_CHECK_RESULT bp_status bp_tagged_count(bp_corpus_counts *out, const bp_corpus_loader *loader,
                                           bp_error *error);

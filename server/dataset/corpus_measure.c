@@ -1,6 +1,7 @@
 #include "server/dataset/corpus_measure.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,9 @@ typedef struct corpus_key {
     double fraction[BP_CORPUS_PART_COUNT];    /* shares of the training set; 0: none */
     uint64_t seed;                            /* of sentences that are drawn; else 0 */
     char vectors_sha256[BP_SHA256_TEXT_SIZE]; /* of the embedding's; empty: there are none */
+    /* Of characters, which all parts must have: parts of their own, and whose vocabulary it is. */
+    char part_sha256[2][BP_SHA256_TEXT_SIZE];
+    char source[192];
 } corpus_key;
 
 typedef struct cache_entry {
@@ -99,6 +103,16 @@ static void key_of(corpus_key *out, const bp_job_spec *spec, const bp_corpus_req
     out->seed = is_tagging(spec) && takes_shares(request) ? request->seed : 0;
     if (spec->vectors.dataset)
         memcpy(out->vectors_sha256, spec->vectors.sha256, sizeof out->vectors_sha256);
+    if (request->rule.unit != BP_UNIT_CHARACTER)
+        return;
+    if (spec->validation.dataset)
+        memcpy(out->part_sha256[0], spec->validation.sha256, sizeof out->part_sha256[0]);
+    if (spec->test.dataset)
+        memcpy(out->part_sha256[1], spec->test.sha256, sizeof out->part_sha256[1]);
+    snprintf(out->source, sizeof out->source, "%s %llu %lld %llu",
+             spec->initial_model ? spec->initial_model : "",
+             (unsigned long long)spec->initial_version, (long long)spec->initial_job,
+             (unsigned long long)spec->initial_checkpoint);
 }
 
 /* Under the mutex. NULL: there is none. */
@@ -177,7 +191,7 @@ bool bp_corpus_recall(bp_corpus_measure *out, bp_datasets *datasets, const bp_jo
     const bp_corpus_request request = bp_corpus_request_of(spec);
     bp_corpus_cache *cache = datasets->corpora;
     corpus_key key;
-    if (vocabulary && !is_tagging(spec)) {
+    if (vocabulary && request.rule.unit == BP_UNIT_WORD && !is_tagging(spec)) {
         answer(out, vocabulary, &(bp_corpus_counts){.entity_rows = 0}, 0);
         return true;
     }
@@ -203,6 +217,10 @@ bp_status bp_corpus_read(bp_corpus_measure *out, bp_datasets *datasets, const bp
     bp_status status = bp_corpus_vocabulary(&made, datasets, &request, cancelled, context, error);
     if (status == BP_OK && is_tagging(spec))
         status = bp_corpus_count(&counts, datasets, &request, cancelled, context, error);
+    if (status == BP_OK && request.rule.unit == BP_UNIT_CHARACTER &&
+        (vocabulary || spec->corpus.validation_count > 0 || spec->corpus.test_count > 0))
+        status = bp_corpus_check_characters(datasets, &request, vocabulary ? vocabulary : made,
+                                            cancelled, context, error);
     if (status == BP_OK && spec->vectors.dataset)
         status = bp_vectors_visit(&vector_words, datasets, &spec->vectors, made, NULL, NULL,
                                   cancelled, context, error);

@@ -105,7 +105,7 @@ bp_status bp_text_vocabulary(bp_vocabulary **out, const bp_corpus_loader *loader
 
 static bp_status store_ids(void *context, const int32_t *ids, size_t count, bp_error *error)
 {
-    return bp_token_store_add(context, ids, count, error);
+    return context ? bp_token_store_add(context, ids, count, error) : BP_OK;
 }
 
 static bp_status encode(bp_token_encoder *encoder, text_reader *reader, bp_error *error)
@@ -120,7 +120,7 @@ static bp_status encode(bp_token_encoder *encoder, text_reader *reader, bp_error
     return status == BP_OK ? bp_token_encoder_finish(encoder, error) : status;
 }
 
-/* All ids of one text. */
+/* All ids of one text. store NULL: they are only looked up. */
 static bp_status load_text(bp_token_store **store, const bp_corpus_loader *loader,
                            const bp_dataset_info *info, const bp_vocabulary *vocabulary,
                            bp_error *error)
@@ -130,16 +130,16 @@ static bp_status load_text(bp_token_store **store, const bp_corpus_loader *loade
     bp_error fault = {.status = BP_OK};
     bp_token_encoder *encoder = malloc(sizeof *encoder);
     bp_status status = encoder ? BP_OK : no_memory(&fault);
-    if (status == BP_OK)
+    if (status == BP_OK && store)
         status = bp_token_store_create(store, loader->directory, count,
                                        loader->request->memory_bytes, &fault);
     if (status == BP_OK)
         status = open_text(&reader, loader, info, &fault);
     if (status == BP_OK) {
-        bp_token_encoder_begin(encoder, vocabulary, store_ids, *store);
+        bp_token_encoder_begin(encoder, vocabulary, store_ids, store ? *store : NULL);
         status = encode(encoder, &reader, &fault);
     }
-    if (status == BP_OK && bp_token_store_source(*store).count != count)
+    if (status == BP_OK && store && bp_token_store_source(*store).count != count)
         status = bp_error_set(&fault, BP_CORRUPT, NULL,
                               "the data set \"%s\" has fewer tokens than were counted", info->name);
     close_text(&reader);
@@ -149,6 +149,16 @@ static bp_status load_text(bp_token_store **store, const bp_corpus_loader *loade
                             "%s of the data set \"%s\": %s, which is made of the training part",
                             fault.where, info->name, fault.message);
     return status == BP_OK ? BP_OK : bp_error_set(error, status, fault.where, "%s", fault.message);
+}
+
+bp_status bp_text_check(const bp_corpus_loader *loader, const bp_vocabulary *vocabulary,
+                        bp_error *error)
+{
+    bp_status status = BP_OK;
+    for (size_t i = 0; i < BP_CORPUS_PART_COUNT && status == BP_OK; i++)
+        if (loader->infos[i])
+            status = load_text(NULL, loader, loader->infos[i], vocabulary, error);
+    return status;
 }
 
 bp_status bp_text_parts_load(bp_corpus_data *out, bp_corpus_memory *memory,

@@ -240,10 +240,18 @@ def test_going_on_from_a_model(harbour):
 
 def test_a_character_that_training_lacks(harbour):
     harbour.put("datasets/short", ("abcab" * 30 + "\N{GREEK SMALL LETTER OMEGA}").encode(), expect=201)
-    job = harbour.submit({"data": {"dataset": "short", "validation": {"fraction": 0.1}}})["id"]
-    document = harbour.wait(job, "failed")
-    assert "U+03C9" in document["reason"] and "training part" in document["reason"]
-    assert document["model"] is None
+    harbour.put("datasets/plain", b"abc" * 50, expect=201)
+    harbour.train({"name": "plain", "data": {"dataset": "plain"}, "training": {"epochs": 1}})
+    for body in ({"data": {"dataset": "short", "validation": {"fraction": 0.1}}},
+                 {"data": {"dataset": "plain", "test": {"dataset": "short"}}},
+                 {"data": {"dataset": "short"}, "initial": {"model": "plain"}}):
+        for _ in range(2):
+            problem = harbour.problem("POST", "jobs", 422, json=body)
+            error, = problem["errors"]
+            assert error["pointer"] == "/data" and "character 151" in error["detail"] and "U+03C9" in error["detail"]
+    document = harbour.train({"name": "plain", "data": {"dataset": "plain"}, "initial": {"model": "plain"},
+                              "training": {"epochs": 1}})
+    assert document["model"] == {"name": "plain", "version": 2}
 
 
 def test_gradients(harbour):

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "server/upload/parser_sink.h"
+#include "server/dataset/parser_sink.h"
 
 enum { BP_COLUMN_HEADER_BYTES = 128 };
 

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/corpus/corpus_rows.h"
 #include "server/dataset/catalogue.h"
 #include "server/dataset/column_convert.h"
 #include "server/dataset/column_file.h"
-#include "server/dataset/corpus_rows.h"
 #include "server/dataset/datasets_state.h"
 #include "server/dataset/element_size.h"
 

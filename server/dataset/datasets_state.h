@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "server/dataset/corpus_measure.h"
+#include "server/corpus/corpus_measure.h"
 #include "server/upload/upload_pipeline.h"
 
 /* Bytes of one upload that wait for the ingest thread. */

@@ -10,8 +10,8 @@
 #include "core/base/checked.h"
 #include "core/random/random.h"
 #include "schema/job/job_rows.h"
+#include "server/corpus/job_corpora.h"
 #include "server/dataset/datasets_state.h"
-#include "server/dataset/job_corpora.h"
 #include "server/dataset/row_reader.h"
 
 /* Doubles in a block of raw rows: small enough for the second-level cache. */

@@ -6,7 +6,7 @@
 #include "core/loss/loss.h"
 #include "schema/json/json_text.h"
 #include "schema/model/corpus_evaluation.h"
-#include "server/dataset/job_corpora.h"
+#include "server/corpus/job_corpora.h"
 
 const char *const bp_part_names[] = {"train", "validation", "test"};
 

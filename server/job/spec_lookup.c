@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "server/dataset/corpus_measure.h"
+#include "server/corpus/corpus_measure.h"
 #include "server/model/checkpoint_model.h"
 
 static void keep_error(bp_spec_lookup *lookup, const bp_error *error)

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "server/dataset/vector_table.h"
+#include "server/corpus/vector_table.h"
 #include "server/model/checkpoint_model.h"
 
 static bool is_same_tensor(const bp_tensor *a, const bp_tensor *b)

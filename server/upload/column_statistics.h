@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "server/upload/parser_sink.h"
+#include "server/dataset/parser_sink.h"
 
 typedef struct bp_column_statistics bp_column_statistics;
 

@@ -14,7 +14,7 @@
 
 #include <stdbool.h>
 
-#include "server/upload/parser_sink.h"
+#include "server/dataset/parser_sink.h"
 
 enum {
     BP_CONLL_LINE_LIMIT = 64 * 1024, /* bytes */

@@ -11,7 +11,7 @@
 #ifndef BP_SERVER_UPLOAD_CSV_PARSER_H
 #define BP_SERVER_UPLOAD_CSV_PARSER_H
 
-#include "server/upload/parser_sink.h"
+#include "server/dataset/parser_sink.h"
 
 enum {
     BP_CSV_FIELD_LIMIT = 1024 * 1024,       /* bytes of one decoded field */

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "server/upload/parser_sink.h"
+#include "server/dataset/parser_sink.h"
 
 enum { BP_ELEMENT_BLOCK_BYTES = 64 * 1024 };
 

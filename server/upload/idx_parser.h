@@ -5,7 +5,7 @@
 #ifndef BP_SERVER_UPLOAD_IDX_PARSER_H
 #define BP_SERVER_UPLOAD_IDX_PARSER_H
 
-#include "server/upload/parser_sink.h"
+#include "server/dataset/parser_sink.h"
 
 typedef struct bp_idx_parser bp_idx_parser;
 

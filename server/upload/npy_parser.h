@@ -4,7 +4,7 @@
 #ifndef BP_SERVER_UPLOAD_NPY_PARSER_H
 #define BP_SERVER_UPLOAD_NPY_PARSER_H
 
-#include "server/upload/parser_sink.h"
+#include "server/dataset/parser_sink.h"
 
 enum { BP_NPY_HEADER_LIMIT = 64 * 1024 }; /* bytes of the dictionary */
 

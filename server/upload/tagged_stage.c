@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/dataset/distinct_words.h"
+#include "server/corpus/distinct_words.h"
 #include "server/upload/spooled_column.h"
 
 /* Renumbered in a turn. */

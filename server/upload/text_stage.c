@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "schema/language/word_splitter.h"
-#include "server/dataset/distinct_words.h"
+#include "server/corpus/distinct_words.h"
 #include "server/upload/spooled_column.h"
 
 struct bp_text_stage {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "server/dataset/element_size.h"
-#include "server/upload/parser_sink.h"
+#include "server/dataset/parser_sink.h"
 
 typedef struct array_checker {
     bool has_layout;

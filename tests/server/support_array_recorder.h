@@ -2,7 +2,7 @@
 #ifndef BP_TESTS_SUPPORT_ARRAY_RECORDER_H
 #define BP_TESTS_SUPPORT_ARRAY_RECORDER_H
 
-#include "server/upload/parser_sink.h"
+#include "server/dataset/parser_sink.h"
 
 typedef struct array_recorder {
     bp_array_layout layout;

@@ -12,7 +12,7 @@
 
 #include "core/language/token_streams.h"
 #include "core/random/random.h"
-#include "server/dataset/corpus_data.h"
+#include "server/corpus/corpus_data.h"
 #include "tests/server/support_upload.h"
 
 static int open_data(void **state)

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/dataset/corpus_measure.h"
-#include "server/dataset/vector_table.h"
+#include "server/corpus/corpus_measure.h"
+#include "server/corpus/vector_table.h"
 #include "tests/server/support_upload.h"
 
 static const char sentences[] =

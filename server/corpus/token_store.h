@@ -1,6 +1,6 @@
 /* The ids of a text's tokens: in memory while they fit, beyond that in a temporary file. */
-#ifndef BP_SERVER_DATASET_TOKEN_STORE_H
-#define BP_SERVER_DATASET_TOKEN_STORE_H
+#ifndef BP_SERVER_CORPUS_TOKEN_STORE_H
+#define BP_SERVER_CORPUS_TOKEN_STORE_H
 
 #include "core/language/token_source.h"
 

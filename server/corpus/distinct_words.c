@@ -1,4 +1,4 @@
-#include "server/dataset/distinct_words.h"
+#include "server/corpus/distinct_words.h"
 
 #include <sys/random.h>
 

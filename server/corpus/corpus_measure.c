@@ -1,4 +1,4 @@
-#include "server/dataset/corpus_measure.h"
+#include "server/corpus/corpus_measure.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "schema/job/job_rows.h"
-#include "server/dataset/corpus_loader.h"
+#include "server/corpus/corpus_loader.h"
+#include "server/corpus/vector_table.h"
 #include "server/dataset/datasets_state.h"
-#include "server/dataset/vector_table.h"
 
 enum { ENTRY_COUNT = 16, CACHE_BYTES = 64 * 1024 * 1024 };
 

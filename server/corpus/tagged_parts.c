@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "core/random/random.h"
-#include "server/dataset/corpus_loader.h"
-#include "server/dataset/distinct_words.h"
-#include "server/dataset/tagged_reader.h"
+#include "server/corpus/corpus_loader.h"
+#include "server/corpus/distinct_words.h"
+#include "server/corpus/tagged_reader.h"
 
 static bp_status no_memory(bp_error *error)
 {

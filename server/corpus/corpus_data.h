@@ -1,7 +1,7 @@
 /* What a job over a text or over tagged sentences reads: a vocabulary made of its training part, and the
  * ids of every part. The mathematics of streams and windows is core's. */
-#ifndef BP_SERVER_DATASET_CORPUS_DATA_H
-#define BP_SERVER_DATASET_CORPUS_DATA_H
+#ifndef BP_SERVER_CORPUS_CORPUS_DATA_H
+#define BP_SERVER_CORPUS_CORPUS_DATA_H
 
 #include "core/language/token_source.h"
 #include "core/language/token_windows.h"

@@ -1,10 +1,10 @@
-#include "server/dataset/corpus_data.h"
+#include "server/corpus/corpus_data.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "schema/job/job_rows.h"
-#include "server/dataset/corpus_loader.h"
+#include "server/corpus/corpus_loader.h"
 #include "server/dataset/datasets_state.h"
 
 bool bp_corpus_split(uint64_t out[BP_CORPUS_PART_COUNT], const bp_corpus_request *request,

@@ -1,6 +1,6 @@
 /* Vectors for the entries of a vocabulary. */
-#ifndef BP_SERVER_DATASET_VECTOR_TABLE_H
-#define BP_SERVER_DATASET_VECTOR_TABLE_H
+#ifndef BP_SERVER_CORPUS_VECTOR_TABLE_H
+#define BP_SERVER_CORPUS_VECTOR_TABLE_H
 
 #include "schema/language/vocabulary.h"
 #include "server/dataset/datasets.h"

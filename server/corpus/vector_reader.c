@@ -1,4 +1,4 @@
-#include "server/dataset/vector_reader.h"
+#include "server/corpus/vector_reader.h"
 
 #include <assert.h>
 #include <math.h>

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 
 #include "schema/language/token_encoder.h"
+#include "server/corpus/corpus_loader.h"
+#include "server/corpus/distinct_words.h"
 #include "server/dataset/column_file.h"
-#include "server/dataset/corpus_loader.h"
-#include "server/dataset/distinct_words.h"
 
 enum { BLOCK_BYTES = 256 * 1024 };
 

@@ -1,6 +1,6 @@
 /* The tokens of a tagged corpus, one after another, out of its column files. */
-#ifndef BP_SERVER_DATASET_TAGGED_READER_H
-#define BP_SERVER_DATASET_TAGGED_READER_H
+#ifndef BP_SERVER_CORPUS_TAGGED_READER_H
+#define BP_SERVER_CORPUS_TAGGED_READER_H
 
 #include "server/dataset/column_file.h"
 

@@ -1,6 +1,6 @@
 /* Lines of a text and sentences of a tagged corpus as JSON, for people to look at. */
-#ifndef BP_SERVER_DATASET_CORPUS_ROWS_H
-#define BP_SERVER_DATASET_CORPUS_ROWS_H
+#ifndef BP_SERVER_CORPUS_CORPUS_ROWS_H
+#define BP_SERVER_CORPUS_CORPUS_ROWS_H
 
 #include "schema/dataset/dataset_info.h"
 

@@ -1,4 +1,4 @@
-#include "server/dataset/tagged_reader.h"
+#include "server/corpus/tagged_reader.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* How many different words go by, up to a limit: what a data set's document says of a corpus. */
-#ifndef BP_SERVER_DATASET_DISTINCT_WORDS_H
-#define BP_SERVER_DATASET_DISTINCT_WORDS_H
+#ifndef BP_SERVER_CORPUS_DISTINCT_WORDS_H
+#define BP_SERVER_CORPUS_DISTINCT_WORDS_H
 
 #include "schema/dataset/corpus_info.h"
 #include "schema/language/word_table.h"

@@ -1,9 +1,9 @@
 /* What resolving a job over a corpus asks of the corpus's files: the vocabulary of its training part, and what
  * its parts hold. Read once and kept for a while, since a job is often submitted after it was validated. */
-#ifndef BP_SERVER_DATASET_CORPUS_MEASURE_H
-#define BP_SERVER_DATASET_CORPUS_MEASURE_H
+#ifndef BP_SERVER_CORPUS_CORPUS_MEASURE_H
+#define BP_SERVER_CORPUS_CORPUS_MEASURE_H
 
-#include "server/dataset/corpus_data.h"
+#include "server/corpus/corpus_data.h"
 
 /* What was read of late, by content, rule and parts. Any thread. */
 typedef struct bp_corpus_cache bp_corpus_cache;

@@ -1,13 +1,13 @@
 /* The files are not verified here, so nothing in them is believed: whatever does not fit is corrupt. */
-#include "server/dataset/corpus_rows.h"
+#include "server/corpus/corpus_rows.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "schema/json/stored.h"
+#include "server/corpus/vector_reader.h"
 #include "server/dataset/column_file.h"
-#include "server/dataset/vector_reader.h"
 
 enum { BLOCK_BYTES = 64 * 1024 };
 

@@ -1,9 +1,9 @@
 /* What the files that load corpora share. */
-#ifndef BP_SERVER_DATASET_CORPUS_LOADER_H
-#define BP_SERVER_DATASET_CORPUS_LOADER_H
+#ifndef BP_SERVER_CORPUS_CORPUS_LOADER_H
+#define BP_SERVER_CORPUS_CORPUS_LOADER_H
 
-#include "server/dataset/corpus_data.h"
-#include "server/dataset/token_store.h"
+#include "server/corpus/corpus_data.h"
+#include "server/corpus/token_store.h"
 
 typedef struct bp_corpus_loader {
     bp_datasets *datasets;

@@ -1,8 +1,8 @@
 /* What the parsers emit to. A parser is fed byte chunks of any size, keeps only what one record or one
  * block needs, and stops at the first error, its own or its sink's: feeding it further is an error of
  * the caller (asserted). */
-#ifndef BP_SERVER_UPLOAD_PARSER_SINK_H
-#define BP_SERVER_UPLOAD_PARSER_SINK_H
+#ifndef BP_SERVER_DATASET_PARSER_SINK_H
+#define BP_SERVER_DATASET_PARSER_SINK_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "server/dataset/token_store.h"
+#include "server/corpus/token_store.h"
 
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 /* The data of a job over a corpus: for bp_job_data_load. */
-#ifndef BP_SERVER_DATASET_JOB_CORPORA_H
-#define BP_SERVER_DATASET_JOB_CORPORA_H
+#ifndef BP_SERVER_CORPUS_JOB_CORPORA_H
+#define BP_SERVER_CORPUS_JOB_CORPORA_H
 
-#include "server/dataset/corpus_data.h"
+#include "server/corpus/corpus_data.h"
 
 /* The corpora of a job, what they were read to, and which of their windows are true ones where the loss is of
  * pairs. */

@@ -1,11 +1,11 @@
-#include "server/dataset/vector_table.h"
+#include "server/corpus/vector_table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "schema/language/utf8.h"
+#include "server/corpus/vector_reader.h"
 #include "server/dataset/datasets_state.h"
-#include "server/dataset/vector_reader.h"
 
 static bool is_text(const bp_text *word, const char *text)
 {

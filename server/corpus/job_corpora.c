@@ -1,10 +1,10 @@
-#include "server/dataset/job_corpora.h"
+#include "server/corpus/job_corpora.h"
 
 #include <stdlib.h>
 
 #include "core/loss/loss.h"
 #include "schema/job/labels.h"
-#include "server/dataset/corpus_measure.h"
+#include "server/corpus/corpus_measure.h"
 
 static const char *const part_names[] = {"training", "validation", "test"};
 

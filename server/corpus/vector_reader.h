@@ -1,6 +1,6 @@
 /* The words of a data set of vectors, one after another, and the numbers of those that are wanted. */
-#ifndef BP_SERVER_DATASET_VECTOR_READER_H
-#define BP_SERVER_DATASET_VECTOR_READER_H
+#ifndef BP_SERVER_CORPUS_VECTOR_READER_H
+#define BP_SERVER_CORPUS_VECTOR_READER_H
 
 #include "server/dataset/column_file.h"
 

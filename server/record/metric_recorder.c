@@ -167,6 +167,8 @@ static const struct {
     {"train.loss", false},
     {"train.accuracy", true},
     {"validation.entity_f1", true},
+    {"validation.perplexity", false},
+    {"validation.bits_per_character", false},
 };
 
 static double better(bool larger_is_better, double a, double b)

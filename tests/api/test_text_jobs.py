@@ -75,6 +75,9 @@ def test_characters(harbour):
         assert values["validation.bits_per_character"] == pytest.approx(
             values["validation.loss"] / math.log(2), rel=1e-14)
     assert ends[-1]["validation.loss"] < ends[0]["validation.loss"]
+    best = document["metrics"]["best"]
+    for name in ("validation.loss", "validation.perplexity", "validation.bits_per_character"):
+        assert best[name] == min(values[name] for values in ends)
     assert all("accuracy" in point["values"] for point in points)
     model = harbour.get("models/harbour/versions/1").json()
     vocabulary = model["vocabulary"]

@@ -274,8 +274,8 @@ void bp_job_resolve_corpus(bp_job_work *work)
         spec->target_width = spec->classes.count;
         if (spec->classes.count < 2)
             bp_job_fault(work, BP_INVALID, "/data/dataset",
-                         "data set \"%s\" has %zu tags; tagging needs at least 2",
-                         work->corpus->name, spec->classes.count);
+                         "data set \"%s\" has one tag alone; tagging needs at least 2",
+                         work->corpus->name);
     }
     resolve_parts(work);
 }

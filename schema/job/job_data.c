@@ -370,6 +370,14 @@ static void check_lengths(bp_job_work *work)
         bp_job_fault(work, BP_INVALID, "/data/dataset", "data set \"%s\" has no rows", info->name);
 }
 
+/* Whether the job says of a data set that is not there that it is none of columns. */
+static bool names_corpus(const bp_job_work *work)
+{
+    const bp_job_draft *draft = &work->draft;
+    return draft->data.corpus.unit.given ||
+           (draft->task.given && draft->task.value > (int64_t)BP_TASK_REGRESSION);
+}
+
 void bp_job_resolve_data(bp_job_work *work)
 {
     const bp_data_draft *draft = &work->draft.data;
@@ -378,7 +386,8 @@ void bp_job_resolve_data(bp_job_work *work)
         work->training = bp_job_find_dataset(work, "/data", draft->dataset.value,
                                              draft->sha256.value, draft->version);
     const bp_dataset_info *info = work->training;
-    if (draft->given && !draft->target.value && (!info || info->kind == BP_DATASET_TABLE))
+    const bool of_table = info ? info->kind == BP_DATASET_TABLE : !names_corpus(work);
+    if (draft->given && !draft->target.value && of_table)
         bp_job_fault(work, BP_INVALID, "/data/target", "is required");
     if (!info)
         return;

@@ -137,6 +137,9 @@ static void read_vectors(bp_reader *reader, const bp_place *place, const json_t 
     vectors->json.value = value;
     if (json_is_string(value))
         bp_read_name(reader, place, value, &vectors->dataset, detail);
+    else if (!json_is_object(value))
+        bp_reader_fault_kind(reader, place,
+                             "the name of a data set of vectors, or an object with it", value);
     else
         bp_reader_object(reader, place, value, vectors_fields, BP_COUNT_OF(vectors_fields),
                          vectors);

@@ -102,6 +102,28 @@ static void warn_of_vectors(bp_job_work *work, uint64_t found)
             (unsigned long long)found, bp_vocabulary_count(vocabulary), work->vectors->name);
 }
 
+/* A network must have something to tell apart. */
+static void check_vocabulary(bp_job_work *work)
+{
+    const bp_vocabulary *vocabulary = work->spec->corpus.vocabulary;
+    const bool words = bp_vocabulary_unit(vocabulary) == BP_UNIT_WORD;
+    const size_t count = bp_vocabulary_count(vocabulary);
+    if (words && count == (bp_vocabulary_padding(vocabulary) < 0 ? 1u : BP_FIRST_WORD))
+        bp_job_fault(
+            work, BP_INVALID, "/data",
+            "the vocabulary has no word of the training part: give a lower \"min_count\" or "
+            "a higher \"max_vocabulary\"");
+    else if (!words && count < 2)
+        bp_job_fault(work, BP_INVALID, "/data",
+                     "the vocabulary has one entry alone; there is nothing to tell apart");
+}
+
+/* Of a part that is a data set of its own, all its tokens; the others are counted with the training part. */
+static uint64_t part_tokens(const bp_dataset_info *own, uint64_t counted)
+{
+    return own ? own->corpus.word_count : counted;
+}
+
 void bp_job_resolve_vocabulary(bp_job_work *work)
 {
     bp_job_spec *spec = work->spec;
@@ -127,6 +149,7 @@ void bp_job_resolve_vocabulary(bp_job_work *work)
     }
     spec->corpus.vocabulary = measure.vocabulary;
     work->features_known = true;
+    check_vocabulary(work);
     warn_of_vectors(work, measure.vector_words);
     if (spec->task == BP_TASK_LANGUAGE_MODEL) {
         spec->target_width = bp_vocabulary_count(measure.vocabulary);
@@ -134,16 +157,13 @@ void bp_job_resolve_vocabulary(bp_job_work *work)
         work->training_rows = spec->corpus.training_count;
         work->validation_rows = spec->corpus.validation_count;
         work->test_rows = spec->corpus.test_count;
-        if (spec->target_width < 2) {
+        if (spec->target_width < 2)
             work->targets_known = false;
-            bp_job_fault(work, BP_INVALID, "/data",
-                         "the vocabulary has one entry alone; there is nothing to tell apart");
-        }
         return;
     }
     work->training_rows = measure.training_rows;
-    work->validation_rows = measure.validation_rows;
-    work->test_rows = measure.test_rows;
+    work->validation_rows = part_tokens(work->validation, measure.validation_rows);
+    work->test_rows = part_tokens(work->test, measure.test_rows);
     work->entity_rows = measure.entity_rows;
 }
 
@@ -306,7 +326,9 @@ static void check_tied(bp_job_work *work)
         const bool has_init = work->draft.network.given && layer->initializer.member;
         layer->initializer = /* of nothing; core wants one with every layer */
             bp_choice_default(bp_initializer_family.members[BP_INITIALIZER_xavier_uniform]);
-        if (index + 1 < spec->layer_count || spec->task != BP_TASK_LANGUAGE_MODEL)
+        const bool elsewhere =
+            (work->corpus || work->training) && spec->task != BP_TASK_LANGUAGE_MODEL;
+        if (index + 1 < spec->layer_count || elsewhere)
             bp_job_layer_fault(work, BP_INVALID, index, "tied",
                                "only the last layer of a language model can share the vectors of "
                                "the embedding");

@@ -96,6 +96,29 @@ static bp_status read_text(bp_example_tokens *out, bp_faults *faults, const bp_m
 
 /* ---- tagged sentences ---- */
 
+static const char *tag_at(const void *list, size_t index)
+{
+    const bp_labels *tags = list;
+    return index < tags->count ? tags->texts[index] : NULL;
+}
+
+/* SIZE_MAX with a fault that says which tags there are. */
+static size_t read_tag(bp_reader *reader, const bp_place *place, const bp_labels *tags,
+                       const json_t *given)
+{
+    const char *text = json_string_value(given);
+    const size_t label = text ? bp_labels_find_text(tags, text) : SIZE_MAX;
+    if (!text) {
+        bp_reader_fault_kind(reader, place, "a tag", given);
+    } else if (label == SIZE_MAX) {
+        char *advice = bp_reader_advice(reader, text, tag_at, tags);
+        bp_reader_fault(reader, place, BP_UNKNOWN_NAME, "unknown tag \"%.*s\"%s",
+                        bp_quoted_length(text), text, advice ? advice : "");
+        free(advice);
+    }
+    return label;
+}
+
 /* The labels of tags, which must be arrays like those of the sentences. */
 static bp_status read_tags(bp_example_tokens *out, bp_faults *faults, const bp_model_info *info,
                            const bp_sentence_rows *rows, const json_t *tags)
@@ -116,10 +139,8 @@ static bp_status read_tags(bp_example_tokens *out, bp_faults *faults, const bp_m
             continue;
         }
         for (size_t j = 0; j < length; j++) {
-            const size_t label = bp_labels_find_json(&info->classes, json_array_get(own, j));
             const bp_place place = bp_place_element(&at, j);
-            if (label == SIZE_MAX)
-                bp_reader_fault(&reader, &place, BP_INVALID, "is not a tag of this network");
+            const size_t label = read_tag(&reader, &place, &info->classes, json_array_get(own, j));
             ok = ok && label != SIZE_MAX;
             out->label[first + j] = (int32_t)label;
         }

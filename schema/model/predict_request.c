@@ -4,6 +4,7 @@
 
 #include "schema/json/json_text.h"
 #include "schema/json/reader.h"
+#include "schema/model/sentence_rows.h"
 
 #define FIELD_COUNT(fields) (sizeof(fields) / sizeof *(fields))
 
@@ -50,6 +51,11 @@ void bp_predict_request_read(bp_predict_request *out, bp_faults *faults, const b
     given_prediction given = {.seed.value = 1};
     bp_reader_object(&reader, &root, body, tags ? sentence_fields : row_fields,
                      tags ? FIELD_COUNT(sentence_fields) : FIELD_COUNT(row_fields), &given);
+    if (tags && given.probabilities.value && !bp_tagger_has_tags(info)) {
+        const bp_place place = bp_place_member(&root, "probabilities");
+        bp_reader_fault(&reader, &place, BP_INVALID,
+                        "this model scores windows; it has no tags that could have them");
+    }
     *out = (bp_predict_request){.rows = given.rows.value,
                                 .sentences = given.sentences.value,
                                 .probabilities = given.probabilities.value,

@@ -99,7 +99,10 @@ def test_chosen_by_entities(towns):
     assert document["reason"] == "early_stopping"
     best = max(point["values"].get("validation.entity_f1", 0) for point in towns.metrics(document["id"]))
     assert document["metrics"]["validation"]["entities"]["f1"] == best
-    assert document["metrics"]["test"]["rows"] == sum(len(sentence) for sentence in SENTENCES)
+    tokens = sum(len(sentence) for sentence in SENTENCES)
+    assert document["metrics"]["test"]["rows"] == tokens
+    told = towns.post("jobs", query={"validate_only": "true"}, json=document["specification"]).json()["rows"]
+    assert told["test"] == tokens and told["training"] + told["validation"] == tokens and told["validation"] > 0
 
 
 @pytest.mark.parametrize("corruption", ["other_window", "centre"])
@@ -265,6 +268,12 @@ def test_backpropagation_of_tags(towns):
                                   rtol=1e-12)
     p[[0, 1, 2], labels] -= 1
     numpy.testing.assert_allclose(answer["layers"][-1]["delta"], p / 3, rtol=1e-9, atol=1e-16)
+    asked["tags"][0] = ["B-parson", 1]
+    problem = towns.problem("POST", "backpropagate", 422, json={"model": "towns", **asked})
+    told = {error["pointer"]: error["detail"] for error in problem["errors"]}
+    assert set(told) == {"/tags/0/0", "/tags/0/1"}
+    assert 'did you mean "B-person"?' in told["/tags/0/0"] and '"I-place"' in told["/tags/0/0"]
+    assert "a whole number" in told["/tags/0/1"]
 
 
 @pytest.mark.parametrize("body,more,pointers", [

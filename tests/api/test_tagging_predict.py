@@ -164,7 +164,7 @@ def test_sampled_networks(client):
 def test_windows_are_scored(client):
     tagger(client, loss={"type": "max_margin", "margin": 1, "corruption": "other_window"})
     scores = outputs_of(client, "places", SENTENCES)
-    answer = client.post("models/places/predict", json={"sentences": SENTENCES, "probabilities": True}).json()
+    answer = client.post("models/places/predict", json={"sentences": SENTENCES}).json()
     assert set(answer) == {"model", "version", "predictions"}
     tokens = [token for prediction in answer["predictions"] for token in prediction["tokens"]]
     assert all(set(token) == {"token", "score"} for token in tokens)
@@ -172,6 +172,10 @@ def test_windows_are_scored(client):
     # Windows around places are above all others.
     first = [token["score"] for token in answer["predictions"][0]["tokens"]]
     assert first[2] == max(first)
+    body = {"sentences": SENTENCES, "probabilities": True}
+    problem = client.problem("POST", "models/places/predict", 422, json=body)
+    assert [error["pointer"] for error in problem["errors"]] == ["/probabilities"]
+    assert client.post("models/places/predict", json={**body, "probabilities": False}).json() == answer
 
 
 @pytest.mark.parametrize("body, pointers", [

@@ -77,6 +77,19 @@ static const corpus_row rows[] = {
      {{"/data/test/dataset", "the tag \"B-y\"|does not have"}}},
     {"{'data': {'dataset': 'odd-tweets', 'test': {'dataset': 'tweets'}}}",
      {{"/data/test/dataset", "the tag \"B-x\"|does not have"}}},
+    /* no data set: nothing is asked of it that only a table has */
+    {"{'task': 'language_model', 'data': {'dataset': 'nothing'}, " LAYERS(
+         "{'type': 'embedding', 'dimension': 3}, {'type': 'dense', 'units': 'auto', 'tied': "
+         "true}") "}}",
+     {{"/data/dataset", "no data set"}}},
+    {"{'data': {'dataset': 'nothing', 'unit': 'word'}}", {{"/data/dataset", "no data set"}}},
+    {"{'data': {'dataset': 'nothing'}}",
+     {{"/data/dataset", "no data set"}, {"/data/target", "required"}}},
+    /* vocabularies without words */
+    {PLAYS(", 'unit': 'word', 'min_count': 5"), {{"/data", "no word|min_count|max_vocabulary"}}},
+    {PLAYS(", 'unit': 'word', 'max_vocabulary': 1"), {{"/data", "no word"}}},
+    {TWEETS(", 'max_vocabulary': 1"), {{"/data", "no word"}}},
+    {TWEETS(", 'max_vocabulary': 2"), {{"/data", "no word"}}},
     /* layers */
     {PLAYS(", 'unit': 'word'}, " LAYERS(
          "{'type': 'window', 'width': 3}, {'type': 'lstm', 'units': 4},"
@@ -138,6 +151,9 @@ static const corpus_row rows[] = {
          "'plays'}, {'type': 'dense', 'units': 'auto', 'vectors': 'words'}")),
      {{"/network/layers/1/vectors", "kind \"text\"|\"vectors\""},
       {"/network/layers/2/vectors", "unknown field"}}},
+    {PLAYS("}, " LAYERS("{'type': 'embedding', 'dimension': 3, 'vectors': 7}, "
+                        "{'type': 'dense', 'units': 'auto'}")),
+     {{"/network/layers/0/vectors", "the name of a data set|got a whole number"}}},
     /* losses */
     {TWEETS("}, 'loss': {'type': 'max_margin', 'class_weights': 'balanced'}, " LAYERS(
          "{'type': 'embedding', 'dimension': 3}, {'type': 'dense', 'units': 2}")),
@@ -323,6 +339,19 @@ static void test_validation(void **state)
     assert_null(json_object_get(answer, "sequence"));
     assert_int_equal(json_array_size(job.warnings), 1);
     assert_non_null(strstr(json_string_value(json_array_get(job.warnings, 0)), "no window"));
+    const uint64_t alone = job.size.data_bytes;
+    json_decref(answer);
+    support_job_done(&job);
+    json_decref(body);
+
+    /* A part that is a data set of its own has its own tokens, and room for them. */
+    body = support_json(TWEETS(", 'validation': {'dataset': 'tweets'}}, " LAYERS(
+        "{'type': 'embedding', 'dimension': 2}, {'type': 'dense', 'units': 'auto'}")));
+    resolve_fitting(&job, &datasets, body);
+    answer = bp_job_validation_json(job.spec, job.resolved, job.warnings, &job.size);
+    assert_int_equal(number_at(answer, "rows", "validation"), 8);
+    assert_int_equal(number_at(answer, "rows", "test"), 0);
+    assert_true(job.size.data_bytes >= alone + 8 * 3 * sizeof(int32_t));
     json_decref(answer);
     support_job_done(&job);
     json_decref(body);

@@ -48,7 +48,7 @@ static void begin(bp_request *request, const char *column, bool table_formats)
             format = formats[i].format;
     if (name && format == BP_FORMAT_AUTO) {
         bp_answer_problem(request, 400, "format \"%.32s\" is not known here; known: %s", name,
-                          table_formats ? "csv, text, conll, idx, npy" : "idx, npy");
+                          table_formats ? "csv, text, conll, vectors, idx, npy" : "idx, npy");
         return;
     }
     bp_error error = {.status = BP_OK};

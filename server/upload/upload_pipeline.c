@@ -1,5 +1,6 @@
 #include "server/upload/upload_pipeline.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ struct bp_upload_pipeline {
     const char *directory, *column;
     bp_dataset_format format; /* as asked for; the one found once `known` */
     bool known;
+    bool guessed; /* nobody said that it is CSV: so a fault says it */
     bp_dataset_limits limits;
     bp_gzip_decoder *decoder;
     bp_sha256 hash; /* of the decoded bytes */
@@ -58,6 +60,7 @@ static bp_status choose_format(bp_upload_pipeline *pipeline, bool whole, bp_erro
                                 "a single column is uploaded as IDX or NPY; this is neither");
         return BP_OK;
     }
+    pipeline->guessed = pipeline->format == BP_FORMAT_AUTO && count > 0;
     if (pipeline->format == BP_FORMAT_AUTO)
         pipeline->format = bp_format_guess(sniffed, count, whole);
     else if (array != BP_FORMAT_AUTO && pipeline->format != BP_FORMAT_IDX &&
@@ -118,11 +121,21 @@ static bp_status make_parser(bp_upload_pipeline *pipeline, bp_error *error)
     return make_array_parser(pipeline, error);
 }
 
+/* Of a text that was taken for CSV, a fault of CSV alone would lead astray. */
+static bp_status as_csv(const bp_upload_pipeline *pipeline, bp_status status, bp_error *error)
+{
+    const size_t length = strlen(error->message);
+    if (status == BP_INVALID && pipeline->guessed)
+        snprintf(error->message + length, sizeof error->message - length,
+                 " (taken for CSV; if it is something else, say so with ?format=)");
+    return status;
+}
+
 static bp_status parse(bp_upload_pipeline *pipeline, const void *bytes, size_t count,
                        bp_error *error)
 {
     if (pipeline->csv)
-        return bp_csv_parser_feed(pipeline->csv, bytes, count, error);
+        return as_csv(pipeline, bp_csv_parser_feed(pipeline->csv, bytes, count, error), error);
     if (pipeline->text)
         return bp_text_stage_feed(pipeline->text, bytes, count, error);
     if (pipeline->conll)
@@ -207,7 +220,7 @@ bp_status bp_upload_pipeline_feed(bp_upload_pipeline *pipeline, const void *byte
 static bp_status finish_parser(bp_upload_pipeline *pipeline, bp_error *error)
 {
     if (pipeline->csv) {
-        bp_status status = bp_csv_parser_finish(pipeline->csv, error);
+        bp_status status = as_csv(pipeline, bp_csv_parser_finish(pipeline->csv, error), error);
         if (status == BP_OK)
             status = bp_table_stage_finish(pipeline->stage, error);
         return status;

@@ -120,13 +120,22 @@ def test_kinds_are_found_from_the_content(client, body, kind):
     ("conll", b"a O\nb\n", 422, "line 2"), ("conll", b"a O\nb c O\n", 422, "3 columns"),
     ("conll", b"a" * 100000, 413, "64 KiB"), ("conll", b"\n\n", 422, "no tokens"),
     ("conll", b"a O\rb O\r", 422, "carriage return"),
-    ("conll", b"a" * 5000 + b" O\n", 413, "4096 bytes"), ("tokens", b"a O\n", 400, "conll")])
+    ("conll", b"a" * 5000 + b" O\n", 413, "4096 bytes"), ("tokens", b"a O\n", 400, "csv, text, conll, vectors, idx, npy")])
 def test_faults(client, format_, body, status, message):
     problem = client.problem("PUT", "datasets/bad", status, data=body, query={"format": format_})
     told = problem["detail"] + "".join(error["pointer"] + error["detail"]
                                        for error in problem.get("errors", []))
     assert message in told
     client.problem("GET", "datasets/bad", 404)
+
+
+def test_a_fault_says_what_a_file_was_taken_for(client):
+    text = b"Hello there,\r\nworld of words\r\n"
+    problem = client.problem("PUT", "datasets/x", 422, data=text)
+    assert "taken for CSV" in problem["detail"] and "?format=" in problem["detail"]
+    assert "taken for" not in client.problem("PUT", "datasets/x", 422, data=text, query={"format": "csv"})["detail"]
+    assert "taken for" not in client.problem("PUT", "datasets/x", 422, data=b"")["detail"]
+    assert client.put("datasets/x", text, query={"format": "text"}, expect=201).json()["lines"] == 2
 
 
 def test_corpora_are_no_tables(client):

@@ -125,7 +125,7 @@ static bp_status make_parser(bp_upload_pipeline *pipeline, bp_error *error)
 static bp_status as_csv(const bp_upload_pipeline *pipeline, bp_status status, bp_error *error)
 {
     const size_t length = strlen(error->message);
-    if (status == BP_INVALID && pipeline->guessed)
+    if ((status == BP_INVALID || status == BP_TOO_LARGE) && pipeline->guessed)
         snprintf(error->message + length, sizeof error->message - length,
                  " (taken for CSV; if it is something else, say so with ?format=)");
     return status;

@@ -133,6 +133,8 @@ def test_a_fault_says_what_a_file_was_taken_for(client):
     text = b"Hello there,\r\nworld of words\r\n"
     problem = client.problem("PUT", "datasets/x", 422, data=text)
     assert "taken for CSV" in problem["detail"] and "?format=" in problem["detail"]
+    long = client.problem("PUT", "datasets/x", 413, data=b"to be,or not to be," * 10000)
+    assert "limit" in long["detail"] and "taken for CSV" in long["detail"]
     assert "taken for" not in client.problem("PUT", "datasets/x", 422, data=text, query={"format": "csv"})["detail"]
     assert "taken for" not in client.problem("PUT", "datasets/x", 422, data=b"")["detail"]
     assert client.put("datasets/x", text, query={"format": "text"}, expect=201).json()["lines"] == 2

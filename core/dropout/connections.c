@@ -95,7 +95,9 @@ const bp_dropout bp_dropout_connections = {
                           "0; dW = M o (delta x^T) / p; prediction: z = W x + b",
                .reference = "Wan, Zeiler, Zhang, Le Cun & Fergus 2013, DropConnect",
                .pytorch = "none: torch.nn.functional.linear(x, "
-                          "torch.nn.functional.dropout(W, 1 - keep), b) (other random numbers)",
+                          "torch.nn.functional.dropout(W, 1 - keep), b) (other random numbers); in "
+                          "recurrent layers likewise, of weight_ih and weight_hh before the first "
+                          "step",
                .index = BP_DROPOUT_connections,
                .parameter_count = sizeof parameters / sizeof parameters[0],
                .parameters = parameters},

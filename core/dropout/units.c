@@ -92,7 +92,8 @@ const bp_dropout bp_dropout_units = {
                    "Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov 2014, Dropout; Gal & "
                    "Ghahramani 2016, A Theoretically Grounded Application of Dropout in Recurrent "
                    "Neural Networks",
-               .pytorch = "torch.nn.Dropout(1 - keep) after the activation (other random numbers)",
+               .pytorch = "torch.nn.Dropout(1 - keep) after the activation (other random numbers); "
+                          "variational: none in recurrent layers",
                .index = BP_DROPOUT_units,
                .parameter_count = sizeof parameters / sizeof parameters[0],
                .parameters = parameters},

@@ -283,7 +283,8 @@ const bp_layer_type bp_layer_dense = {
                .summary = "every unit sees every input",
                .formula = "z = W x + b, a = f(z)",
                .reference = "Goodfellow, Bengio & Courville 2016, section 6.1",
-               .pytorch = "torch.nn.Linear(in_features, units, bias)",
+               .pytorch = "torch.nn.Linear(in_features, units, bias); tied: with its weight = "
+                          "embedding.weight, the same Parameter",
                .index = BP_LAYER_dense,
                .parameter_count = sizeof parameters / sizeof parameters[0],
                .parameters = parameters},

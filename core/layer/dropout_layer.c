@@ -95,7 +95,9 @@ const bp_layer_type bp_layer_dropout = {
                           "prediction: a = x",
                .reference =
                    "Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov 2014, Dropout",
-               .pytorch = "torch.nn.Dropout(1 - keep) (other random numbers)",
+               .pytorch = "torch.nn.Dropout(1 - keep) (other random numbers); variational: x * "
+                          "torch.nn.functional.dropout(torch.ones(sequences, features), 1 - keep), "
+                          "x being [steps, sequences, features]",
                .index = BP_LAYER_dropout,
                .parameter_count = sizeof parameters / sizeof parameters[0],
                .parameters = parameters},

@@ -13,10 +13,14 @@ PAGE = daemon_process.ROOT / "docs" / "reference.md"
 # Where a family's members stand in a job, and what belongs to all of them.
 PLACES = {
     "layer": "`network.layers[]`, each an object with `type`.",
-    "dropout": "`dropout` of a layer: `{\"keep\": p}`, and `\"of\"`, which is `units` where absent.",
-    "activation": "`activation` of a layer: a name, or an object with `type`.",
-    "initializer": "`init` of a layer, for its weights; biases begin at 0. A model's weights are taken "
-                   "instead with `\"initial\": {\"model\": …, \"version\": …}`.",
+    "dropout": "`dropout` of a layer: `{\"keep\": p}`, and `\"of\"`, which is `units` where absent. `dense` "
+               "layers take each, an `embedding` `units`, recurrent layers `units` and, variational, "
+               "`connections`.",
+    "activation": "`activation` of a layer: a name, or an object with `type`. `dense` layers have one, `identity` "
+                  "where absent; `rnn` layers `tanh` or `relu`, `tanh` where absent.",
+    "initializer": "`init` of a layer, for its weights; biases begin at 0. In recurrent layers the block of rows "
+                   "of each gate is a matrix W of its own, so that fan_out is the number of units. A model's weights "
+                   "are taken instead with `\"initial\": {\"model\": …, \"version\": …}`.",
     "loss": "`loss`: a name, or an object with `type`. Losses of classes take `class_weights` as well: "
             "an object of weights by class (1 where absent), or `\"balanced\"`, n / (k n_c) for a class of "
             "n_c among n training rows, k classes in all. The loss of a row is multiplied by the weight of "

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/loss/loss.h"
 #include "schema/job/job_rows.h"
 #include "schema/job/job_work.h"
 #include "schema/job/labels.h"
@@ -272,7 +273,8 @@ void bp_job_resolve_corpus(bp_job_work *work)
             return;
         }
         spec->target_width = spec->classes.count;
-        if (spec->classes.count < 2)
+        const bp_member *loss = work->draft.loss.member;
+        if (spec->classes.count < 2 && !(loss && bp_loss_of(loss)->paired))
             bp_job_fault(work, BP_INVALID, "/data/dataset",
                          "data set \"%s\" has one tag alone; tagging needs at least 2",
                          work->corpus->name);

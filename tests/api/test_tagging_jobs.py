@@ -124,6 +124,21 @@ def test_margins(towns, corruption):
     assert report["pass"] is True and report["rows"] == 32
 
 
+def test_sentences_without_entities(towns):
+    """Windows with another word in their middle need no tags: every token may have the same."""
+    tagless = "\n\n".join("\n".join(f"{token}\tO" for token, _ in sentence) for sentence in SENTENCES)
+    towns.put("datasets/tagless", tagless.encode(), query={"format": "conll"}, expect=201)
+    loss = {"type": "max_margin", "margin": 1, "corruption": "centre"}
+    found = [towns.train(changed(RANKER, data={"dataset": name}, name=name, loss=loss))["weights_sha256"]
+             for name in ("towns", "tagless")]
+    assert found[0] == found[1]
+    scores = towns.post("models/tagless/predict", json={"sentences": [["in", "Ketley"]]}).json()
+    assert [set(token) for token in scores["predictions"][0]["tokens"]] == [{"token", "score"}] * 2
+    for loss, pointer in (("max_margin", "/loss/corruption"), ("softmax_cross_entropy", "/data/dataset")):
+        problem = towns.problem("POST", "jobs", 422, json=changed(RANKER, data={"dataset": "tagless"}, loss=loss))
+        assert [error["pointer"] for error in problem["errors"]] == [pointer]
+
+
 def test_threads_do_not_show(towns):
     found = set()
     for threads in (1, 2, 4):

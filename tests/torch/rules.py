@@ -1,7 +1,8 @@
 """The theory over PyTorch's autograd: networks, losses, penalties, schedules and update rules as the REST
 contract states them, for a job specification in the contract's own form. float64 throughout.
 
-theta maps "layers.<i>.weight" [out, in] and "layers.<i>.bias" [out] to tensors.
+theta maps "layers.<i>.weight" [out, in] and "layers.<i>.bias" [out] to tensors (of recurrent layers, as PyTorch
+names them).
 """
 import math
 
@@ -20,7 +21,7 @@ def distance_of(ours, theirs):
 
 
 def is_weight(name):
-    return name.endswith("weight")
+    return name.split(".")[-1].startswith("weight")  # of recurrent layers weight_ih and weight_hh
 
 
 # ---- the network and its loss ----

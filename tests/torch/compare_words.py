@@ -154,7 +154,8 @@ def compare_writing(judge, daemon, rng, specification, path, theta, vocabulary, 
 
 def compare_tagging(judge, daemon, rng, specification, path, theta, vocabulary, chosen, tags):
     sentences = [[rng.choice(chosen + ["unseen", "Σ"]) for _ in range(rng.randint(0, 9))] for _ in range(6)]
-    answer = daemon.call("POST", path + "/predict", {"sentences": sentences, "probabilities": True})
+    kind = specification["loss"]["type"]
+    answer = daemon.call("POST", path + "/predict", {"sentences": sentences, "probabilities": kind != "max_margin"})
     ids = [[vocabulary.id(words_rules.folded(specification["data"], word)) for word in sentence]
            for sentence in sentences]
     rows = words_rules.windows_of(ids, words_rules.width_of(specification), vocabulary)
@@ -163,7 +164,6 @@ def compare_tagging(judge, daemon, rng, specification, path, theta, vocabulary, 
     if not tokens:
         return
     output, _ = forward(specification, theta, rows, None)
-    kind = specification["loss"]["type"]
     if kind == "max_margin":
         for token, score in zip(tokens, output[:, 0].tolist()):
             judge.near("score of a window", token["score"], score)
@@ -227,6 +227,9 @@ def check_job(daemon, rng, number, known):
     steps = data["train"].steps_per_epoch(specification["training"]["batch_size"])
     specification["training"]["epochs"] = 0
     first = daemon.train(specification)
+    if first["state"] != "succeeded":
+        judge.faults.append(f"{first['state']} before training: {first['reason']}")
+        return judge, specification, "refused"
     start = daemon.weights(first)
     model = f"/api/v1/models/compared/versions/{first['model']['version']}"
     about = daemon.call("GET", model)

@@ -219,6 +219,8 @@ def tagging_job(rng, known, upload):
         sentences[0][:] = [(word, "O") for word in words]
         loss = {"type": "max_margin", "corruption": "centre", "margin": rng.choice([0.5, 1])}
     if kind == "drawn":
+        for part in (sentences, other):  # some of either
+            part.append([(rng.choice(words), tag) for tag in tags[:2]])
         loss = {"type": "max_margin", "corruption": rng.choice(["centre", "other_window"]), "margin": 1}
     if loss["type"] == "hinge":
         loss["margin"] = rng.choice([0.5, 1.0])

@@ -101,10 +101,9 @@ class Windows:
     def steps_per_epoch(self, batch):
         return -(-self.rows // min(batch, self.rows))
 
-    def batches(self, batch, nudged):
+    def batches(self, batch, _):
         for at in range(0, self.rows, batch):
-            x, y = self.x[at:at + batch], self.y[at:at + batch]
-            yield (x.flip(0), y.flip(0)) if nudged else (x, y)
+            yield self.x[at:at + batch], self.y[at:at + batch]
 
     def evaluate(self, specification, theta):
         with torch.no_grad():
@@ -131,10 +130,9 @@ class Pairs:
     def steps_per_epoch(self, batch):
         return -(-self.rows // min(batch, self.rows))
 
-    def batches(self, batch, nudged):
+    def batches(self, batch, _):
         for at in range(0, self.rows, batch):
-            true, wrong = self.true[at:at + batch], self.wrong[at:at + batch]
-            yield torch.cat([true.flip(0), wrong.flip(0)] if nudged else [true, wrong]), None
+            yield torch.cat([self.true[at:at + batch], self.wrong[at:at + batch]]), None
 
     def evaluate(self, specification, theta):
         with torch.no_grad():
@@ -340,8 +338,8 @@ def rested(update, theta, gradient, rate_of, name, read):
 
 def train(specification, start, data, class_weight, tags, told, nudged=False):
     """The weights after training from `start`; told: filled with what each step reports. nudged: from weights, biases
-    left out, of which each is longer or shorter by 1e-15, with streams and rows backwards, and with logits less that of
-    the true class, which rounds p − 1 otherwise."""
+    left out, of which each is longer or shorter by 1e-15, with streams backwards and windows in any order, and with
+    logits less that of the true class, which rounds p − 1 otherwise."""
     signs = torch.Generator().manual_seed(1)
     theta = {name: value * (1 + 1e-15 * (2 * torch.randint(0, 2, value.shape, generator=signs) - 1))
              if nudged and is_weight(name) else value for name, value in start.items()}
@@ -357,7 +355,10 @@ def train(specification, start, data, class_weight, tags, told, nudged=False):
         state = None
         for x, y in data["train"].batches(training["batch_size"], nudged):
             leaf = {name: value.clone().requires_grad_(True) for name, value in theta.items()}
-            output, state = forward(specification, leaf | still, x, state)
+            shuffled = nudged and specification["task"] == "tagging"
+            order = torch.randperm(len(x), generator=signs) if shuffled else torch.arange(len(x))
+            output, state = forward(specification, leaf | still, x[order], state)
+            output = output[order.argsort()] if shuffled else output
             if nudged and output.shape[1] > 1:
                 output = output - output.gather(1, y[:, None])
             loss = data_loss(specification, output, y, class_weight)

@@ -253,13 +253,15 @@ def check_job(daemon, rng, number, known):
         judge.equal("gradient check", report["pass"], True)
     if drawn:
         return judge, specification, "bounded"
-    job = daemon.train(specification)
-    if job["state"] != "succeeded":
-        judge.equal("end", (job["state"], job["reason"]), ("failed", "diverged"))
-        return judge, specification, "diverged"
-    ours = daemon.weights(job)
     told = []
     theirs = words_rules.train(specification, start, data, class_weight, tags, told)
+    job = daemon.train(specification)
+    diverged = not all(bool(torch.isfinite(tensor).all()) for tensor in theirs.values())
+    judge.equal("diverged", job["reason"] == "diverged", diverged)
+    if diverged or judge.faults or job["state"] != "succeeded":
+        judge.equal("state", job["state"], "failed" if diverged else "succeeded")
+        return judge, specification, "diverged" if diverged else job["state"]
+    ours = daemon.weights(job)
     distance = distance_of(ours, theirs)
     if not distance <= TOLERANCE:
         apart = max(theirs, key=lambda name: distance_of(ours, {name: theirs[name]}))

@@ -72,6 +72,20 @@ def compare_points(judge, points, told):
             return
 
 
+def compare_classes(judge, name, evaluated, classes, truth, said):
+    judge.equal(f"{name} labels", [entry["label"] for entry in evaluated["per_class"]], classes)
+    for number, entry in enumerate(evaluated["per_class"]):
+        support, found = truth.count(number), said.count(number)
+        correct = sum(a == b == number for a, b in zip(truth, said))
+        judge.equal(f"{name} support of {classes[number]}", entry["support"], support)
+        for key, above, below in (("precision", correct, found), ("recall", correct, support),
+                                  ("f1", 2 * correct, support + found)):
+            judge.near(f"{name} {key} of {classes[number]}", entry[key], above / below if below else 0)
+    for key in ("precision", "recall", "f1"):
+        own = [entry[key] for entry in evaluated["per_class"]]
+        judge.near(f"{name} {key}", evaluated[key], sum(own) / len(own))
+
+
 def compare_evaluation(judge, name, specification, evaluated, part, theta, class_weight, classes):
     output, target = part.evaluate(specification, theta)
     loss = float(data_loss(specification, output, target, class_weight))
@@ -84,6 +98,10 @@ def compare_evaluation(judge, name, specification, evaluated, part, theta, class
             judge.near(f"{name} bits", evaluated["bits_per_character"], loss / math.log(2))
         judge.equal(f"{name} has bits", "bits_per_character" in evaluated, specification["data"]["unit"] == "character")
     if isinstance(part, Windows):
+        if specification["loss"]["type"] != "hinge":
+            judge.near(f"{name} log loss", evaluated["log_loss"], data_loss(specification, output, target, None))
+        if not words_rules.ambiguous(output):
+            compare_classes(judge, name, evaluated, classes, target.tolist(), words_rules.decided(output))
         judge.equal(f"{name} has entities", "entities" in evaluated, words_rules.is_iob(classes))
     if isinstance(part, Windows) and words_rules.is_iob(classes):
         if not words_rules.ambiguous(output):

@@ -74,12 +74,14 @@ static bp_status feed(bp_text_scoring *self, bp_error *error)
 
 static bp_status make_room(bp_text_scoring *self, size_t rows, bp_error *error)
 {
-    if (!self->shows_tokens || self->count + rows <= self->room)
+    if (!self->shows_tokens)
         return BP_OK;
     if (self->count + rows > BP_SCORED_TOKEN_LIMIT)
         return bp_error_set(error, BP_TOO_LARGE, "/tokens",
                             "the text has more than %d tokens, the most that one answer shows",
                             BP_SCORED_TOKEN_LIMIT);
+    if (self->count + rows <= self->room)
+        return BP_OK;
     const size_t room = 2 * self->room + rows;
     int32_t *ids = realloc(self->ids, room * sizeof *ids);
     if (ids)

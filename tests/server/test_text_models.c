@@ -387,6 +387,11 @@ static void faults_of_a_score(void **state)
     assert_int_equal(score(&result, &scoring, *state, "letters", text, true, &error), BP_TOO_LARGE);
     assert_string_equal(error.where, "/tokens");
     bp_text_scoring_free(scoring);
+    text[BP_SCORED_TOKEN_LIMIT + 2] = '\0';
+    error = (bp_error){.status = BP_OK};
+    assert_int_equal(score(&result, &scoring, *state, "letters", text, true, &error), BP_TOO_LARGE);
+    assert_string_equal(error.where, "/tokens");
+    bp_text_scoring_free(scoring);
     text[BP_SCORED_TOKEN_LIMIT + 1] = '\0';
     assert_int_equal(score(&result, &scoring, *state, "letters", text, true, NULL), BP_OK);
     assert_int_equal(result.count, BP_SCORED_TOKEN_LIMIT);

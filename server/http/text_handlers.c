@@ -174,7 +174,8 @@ static void generate_turn(bp_request *request)
         answer_given_up(request);
         return;
     }
-    if (bp_text_generation_turn(work->generation, &error) != BP_OK) {
+    /* A text of one token that begins without a prompt is all there already. */
+    if (!is_done(work) && bp_text_generation_turn(work->generation, &error) != BP_OK) {
         bp_answer_error(request, &error);
         return;
     }

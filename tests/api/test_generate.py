@@ -117,6 +117,11 @@ def test_words(client):
     words = answer["text"].split(" ")
     assert len(words) == answer["tokens"] == 200
     assert set(words) <= set(TEXT.split()) and len(set(words)) > 1
+    # Without a prompt the first word is drawn before the model is asked for any.
+    for stream in ("", "stream"):
+        answer = client.post(path, json={"length": 1, "stream": bool(stream)})
+        last = events_of(answer.text)[-1][1] if stream else answer.json()
+        assert last["tokens"] == 1 and last["text"] in TEXT.split()
     # The vocabulary is small, so the unknown token is what the text has most of.
     asked = {"length": 200, "unknown": True, "stream": True}
     *tokens, (_, answer) = events_of(client.post(path, json=asked).text)

@@ -200,24 +200,25 @@ static bp_status check_bytes(uint64_t *out, const bp_job_work *work, bp_error *e
     return BP_OK;
 }
 
-/* Whether an evaluation keeps what each token is taken for: to count entities. */
-static bool decides(const bp_job_work *work)
+/* What each token of a part is taken for, where evaluations count entities: kept from one to the next. */
+static bp_byte_sum decided_bytes(const bp_job_work *work)
 {
-    return work->spec->task == BP_TASK_TAGGING &&
-           !bp_loss_of(work->spec->training.network.loss.member)->paired;
+    bp_byte_sum sum = {0};
+    if (work->spec->task == BP_TASK_TAGGING &&
+        !bp_loss_of(work->spec->training.network.loss.member)->paired)
+        bp_byte_sum_add(&sum, longest_part(work), 1, sizeof(int32_t));
+    return sum;
 }
 
-/* The most of what comes and goes beside trainer and snapshot: an evaluation, a check of the gradient, a
- * checkpoint being written. False after a fault. */
+/* What is beside trainer and snapshot: what evaluations keep, and the most of what comes and goes, an
+ * evaluation, a check of the gradient, a checkpoint being written. False after a fault. */
 static bool beside_bytes(uint64_t *out, bp_job_work *work, const bp_network_size *network)
 {
     bp_error error = {0};
     size_t evaluation_bytes = 0;
     const bp_evaluator_spec evaluator =
         bp_training_evaluator(&work->spec->training, network, (size_t)longest_part(work));
-    bp_byte_sum decided = {0};
-    if (decides(work))
-        bp_byte_sum_add(&decided, longest_part(work), 1, sizeof(int32_t));
+    bp_byte_sum sum = decided_bytes(work);
     if (work->targets_known &&
         bp_evaluator_measure(&evaluation_bytes, &evaluator, &error) != BP_OK) {
         bp_job_fault(work, error.status, "/data/target", "%s", error.message);
@@ -229,16 +230,12 @@ static bool beside_bytes(uint64_t *out, bp_job_work *work, const bp_network_size
         return false;
     }
     const bp_byte_sum writing = writing_bytes(work, network);
-    if (writing.overflow) {
+    bp_byte_sum_add(&sum, larger(larger(evaluation_bytes, checking_bytes), writing.bytes), 1, 1);
+    if (writing.overflow || sum.overflow) {
         data_fault(work);
         return false;
     }
-    if (decided.overflow ||
-        __builtin_add_overflow(decided.bytes, evaluation_bytes, &decided.bytes)) {
-        data_fault(work);
-        return false;
-    }
-    *out = larger(larger(decided.bytes, checking_bytes), writing.bytes);
+    *out = sum.bytes;
     return true;
 }
 

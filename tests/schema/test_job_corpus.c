@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "core/training/trainer_state.h"
 #include "tests/schema/support_datasets.h"
 
 enum { FAULTS = 10 };
@@ -309,6 +310,31 @@ static json_int_t number_at(const json_t *json, const char *member, const char *
     return json_integer_value(json_object_get(json_object_get(json, member), inner));
 }
 
+/* What each token was taken for stays while checkpoints are written, which here is the most beside it. */
+static void test_size_of_a_tagging(void **state)
+{
+    (void)state;
+    support_datasets datasets;
+    support_datasets_open(&datasets);
+    json_t *body = support_json(TWEETS(""));
+    support_job job;
+    resolve_fitting(&job, &datasets, body);
+    const bp_training_spec *training = &job.spec->training;
+    bp_network_size network;
+    size_t trainer, snapshot;
+    assert_int_equal(
+        bp_trainer_measure(&trainer, &network, training, (size_t)job.size.training_rows, NULL),
+        BP_OK);
+    assert_int_equal(bp_snapshot_measure(&snapshot, training, &network, NULL), BP_OK);
+    const uint64_t writing =
+        network.parameter_bytes + 2 * bp_vocabulary_bytes(job.spec->corpus.vocabulary);
+    assert_int_equal(job.size.training_bytes,
+                     trainer + snapshot + writing + job.size.training_rows * sizeof(int32_t));
+    support_job_done(&job);
+    json_decref(body);
+    support_datasets_close(&datasets);
+}
+
 /* What validate_only says of vocabulary, streams and rows. */
 static void test_validation(void **state)
 {
@@ -363,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_corpora),
         cmocka_unit_test(test_resolved),
+        cmocka_unit_test(test_size_of_a_tagging),
         cmocka_unit_test(test_validation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

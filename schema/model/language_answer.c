@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/math/scalar_math.h"
+#include "schema/model/corpus_evaluation.h"
 
 static void put_key(bp_json_writer *out, const char *key)
 {
@@ -121,10 +121,10 @@ void bp_score_answer_write(bp_json_writer *out, const bp_model_info *info,
     put_key(out, "loss");
     bp_json_put_real(out, score->loss);
     put_key(out, "perplexity");
-    bp_json_put_real(out, bp_scalar_exp(score->loss));
+    bp_json_put_real(out, bp_perplexity(score->loss));
     if (!words) {
         put_key(out, "bits_per_character");
-        bp_json_put_real(out, score->loss / bp_scalar_log(2));
+        bp_json_put_real(out, bp_bits_per_token(score->loss));
     }
     if (score->ids)
         put_scores(out, info->vocabulary, score);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/base/checked.h"
+#include "schema/job/layer_json.h"
 #include "server/model/checkpoint_model.h"
 #include "server/model/model_arena.h"
 
@@ -69,21 +70,13 @@ uint64_t bp_model_row_products(const bp_model *model)
     return model->row_products;
 }
 
-/* A last layer that is tied to the embedding multiplies with all of it. */
-static bool is_tied(const bp_choice *layer)
-{
-    for (size_t i = 0; i < layer->member->parameter_count; i++)
-        if (strcmp(layer->member->parameters[i].name, "tied") == 0)
-            return layer->value[i] != 0;
-    return false;
-}
-
+/* A table is not multiplied with, unless it is also the last layer's weights. */
 static uint64_t count_row_products(const bp_model_info *info)
 {
     uint64_t count = info->parameter_count;
     for (size_t index = 0; index < info->layer_count; index++) {
         const bp_choice *layer = &info->layers[index].layer;
-        if (is_tied(layer))
+        if (bp_layer_spec_is_tied(&info->layers[index]))
             return info->parameter_count;
         if (strcmp(layer->member->name, "embedding") == 0)
             count -=

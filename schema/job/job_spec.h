@@ -121,8 +121,10 @@ struct bp_model_info;
 /* What a job over a corpus must know of it that its document does not say. */
 typedef struct bp_corpus_measure {
     bp_vocabulary *vocabulary; /* of the training part, by the job's rule; the receiver's */
-    /* Tagging: tokens of each part, and those of the training part whose tag is not BP_OUTSIDE_TAG. */
-    uint64_t training_rows, validation_rows, test_rows, entity_rows;
+    /* Tagging: tokens that each part takes of the training set, and those of them whose tag is not
+     * BP_OUTSIDE_TAG. */
+    uint64_t training_rows, validation_rows, test_rows;
+    uint64_t training_entities, validation_entities, test_entities;
     uint64_t vector_words; /* entries of the vocabulary for which the job's vectors have one */
 } bp_corpus_measure;
 

@@ -124,6 +124,18 @@ static uint64_t part_tokens(const bp_dataset_info *own, uint64_t counted)
     return own ? own->corpus.word_count : counted;
 }
 
+/* Those of them that are not tagged with BP_OUTSIDE_TAG. */
+static uint64_t part_entities(const bp_dataset_info *own, uint64_t counted)
+{
+    if (!own)
+        return counted;
+    uint64_t count = own->corpus.word_count;
+    for (size_t index = 0; index < own->corpus.tag_count; index++)
+        if (!strcmp(own->corpus.tags[index].tag, BP_OUTSIDE_TAG))
+            count -= own->corpus.tags[index].count;
+    return count;
+}
+
 void bp_job_resolve_vocabulary(bp_job_work *work)
 {
     bp_job_spec *spec = work->spec;
@@ -164,7 +176,9 @@ void bp_job_resolve_vocabulary(bp_job_work *work)
     work->training_rows = measure.training_rows;
     work->validation_rows = part_tokens(work->validation, measure.validation_rows);
     work->test_rows = part_tokens(work->test, measure.test_rows);
-    work->entity_rows = measure.entity_rows;
+    work->training_entities = measure.training_entities;
+    work->validation_entities = part_entities(work->validation, measure.validation_entities);
+    work->test_entities = part_entities(work->test, measure.test_entities);
 }
 
 /* ---- layers ---- */
@@ -375,6 +389,27 @@ bp_corruption_kind bp_job_corruption(const bp_choice *loss)
     return (bp_corruption_kind)bp_choice_value(loss, "corruption");
 }
 
+/* Every part that has tokens must have both kinds of windows. */
+static void check_entities(bp_job_work *work)
+{
+    const struct {
+        const char *name;
+        uint64_t rows, entities;
+    } parts[] = {{"training", work->training_rows, work->training_entities},
+                 {"validation", work->validation_rows, work->validation_entities},
+                 {"test", work->test_rows, work->test_entities}};
+    for (size_t part = 0; part < sizeof parts / sizeof *parts; part++) {
+        const uint64_t rows = parts[part].rows, entities = parts[part].entities;
+        if (rows == 0 || (entities > 0 && entities < rows))
+            continue;
+        bp_job_fault(work, BP_INVALID, "/loss/corruption",
+                     "\"other_window\" compares tokens of entities with others; %s of the %s "
+                     "part's %llu tokens belong to one: give \"centre\"",
+                     entities ? "all" : "none", parts[part].name, (unsigned long long)rows);
+        return;
+    }
+}
+
 static void check_pairs(bp_job_work *work)
 {
     const bp_job_spec *spec = work->spec;
@@ -385,12 +420,8 @@ static void check_pairs(bp_job_work *work)
             "\"other_window\" takes windows around tokens with the tag \"%s\", which data set "
             "\"%s\" does not have: give \"centre\"",
             BP_OUTSIDE_TAG, work->corpus->name);
-    else if (by_other && work->features_known &&
-             (work->entity_rows == 0 || work->entity_rows == work->training_rows))
-        bp_job_fault(work, BP_INVALID, "/loss/corruption",
-                     "\"other_window\" compares tokens of entities with others; %s of the training "
-                     "part's %llu tokens belong to one: give \"centre\"",
-                     work->entity_rows ? "all" : "none", (unsigned long long)work->training_rows);
+    else if (by_other && work->features_known)
+        check_entities(work);
     else if (!by_other && work->features_known &&
              bp_vocabulary_count(spec->corpus.vocabulary) < BP_FIRST_WORD + 2)
         bp_job_fault(work, BP_INVALID, "/loss/corruption",
@@ -426,7 +457,7 @@ uint64_t bp_job_epoch_rows(const bp_job_work *work)
 {
     const bp_choice *loss = &work->spec->training.network.loss;
     return bp_loss_of(loss->member)->paired && bp_job_corruption(loss) == BP_CORRUPT_BY_OTHER
-               ? work->entity_rows
+               ? work->training_entities
                : work->training_rows;
 }
 

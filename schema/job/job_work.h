@@ -25,8 +25,9 @@ typedef struct bp_job_work {
     bp_column_names names;          /* of training; owned */
     bp_column_type *types; /* of the training set's columns under the job's overrides; owned */
     bool features_known, targets_known, task_known; /* resolved without a fault */
-    uint64_t entity_rows; /* of sentences: training rows that belong to an entity */
     uint64_t training_rows, validation_rows, test_rows;
+    /* Of sentences: rows that belong to an entity. */
+    uint64_t training_entities, validation_entities, test_entities;
     size_t raw_width;
     uint64_t preparation_bytes, fitting_bytes; /* fitted; what it takes to fit it */
     bool initial_is_sought;

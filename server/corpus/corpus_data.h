@@ -60,10 +60,10 @@ BP_CHECK_RESULT bp_status bp_corpus_vocabulary(bp_vocabulary **out, bp_datasets 
                                                bool (*cancelled)(void *context), void *context,
                                                bp_error *error);
 
-/* Tokens of a tagged training set: those that each part takes of it, and of the training part's those with a
- * tag other than BP_OUTSIDE_TAG. */
+/* Tokens of a tagged training set: those that each part takes of it, and of these those with a tag other than
+ * BP_OUTSIDE_TAG. */
 typedef struct bp_corpus_counts {
-    uint64_t rows[BP_CORPUS_PART_COUNT], entity_rows;
+    uint64_t rows[BP_CORPUS_PART_COUNT], entities[BP_CORPUS_PART_COUNT];
 } bp_corpus_counts;
 
 /* Errors as above. */

@@ -181,7 +181,9 @@ static void answer(bp_corpus_measure *out, bp_vocabulary *vocabulary,
                                .training_rows = counts->rows[BP_CORPUS_TRAINING],
                                .validation_rows = counts->rows[BP_CORPUS_VALIDATION],
                                .test_rows = counts->rows[BP_CORPUS_TEST],
-                               .entity_rows = counts->entity_rows,
+                               .training_entities = counts->entities[BP_CORPUS_TRAINING],
+                               .validation_entities = counts->entities[BP_CORPUS_VALIDATION],
+                               .test_entities = counts->entities[BP_CORPUS_TEST],
                                .vector_words = vector_words};
 }
 
@@ -192,7 +194,7 @@ bool bp_corpus_recall(bp_corpus_measure *out, bp_datasets *datasets, const bp_jo
     bp_corpus_cache *cache = datasets->corpora;
     corpus_key key;
     if (vocabulary && request.rule.unit == BP_UNIT_WORD && !is_tagging(spec)) {
-        answer(out, vocabulary, &(bp_corpus_counts){.entity_rows = 0}, 0);
+        answer(out, vocabulary, &(bp_corpus_counts){.rows = {0}}, 0);
         return true;
     }
     key_of(&key, spec, &request);
@@ -211,7 +213,7 @@ bp_status bp_corpus_read(bp_corpus_measure *out, bp_datasets *datasets, const bp
 {
     const bp_corpus_request request = bp_corpus_request_of(spec);
     bp_vocabulary *made = NULL;
-    bp_corpus_counts counts = {.entity_rows = 0};
+    bp_corpus_counts counts = {.rows = {0}};
     size_t vector_words = 0;
     corpus_key key;
     bp_status status = bp_corpus_vocabulary(&made, datasets, &request, cancelled, context, error);

@@ -225,7 +225,7 @@ bp_status bp_tagged_count(bp_corpus_counts *out, const bp_corpus_loader *loader,
 {
     const bp_dataset_info *info = loader->infos[BP_CORPUS_TRAINING];
     const size_t outside = find_tag(&info->corpus, BP_OUTSIDE_TAG);
-    bp_corpus_counts counts = {.entity_rows = 0};
+    bp_corpus_counts counts = {.rows = {0}};
     bp_tagged_reader *reader = NULL;
     unsigned char *parts = NULL;
     bp_tagged_token token;
@@ -238,7 +238,7 @@ bp_status bp_tagged_count(bp_corpus_counts *out, const bp_corpus_loader *loader,
         if (status != BP_OK || !more)
             break;
         counts.rows[parts[token.sentence]]++;
-        counts.entity_rows += parts[token.sentence] == BP_CORPUS_TRAINING && token.tag != outside;
+        counts.entities[parts[token.sentence]] += token.tag != outside;
     }
     bp_tagged_reader_free(reader);
     free(parts);

@@ -105,6 +105,18 @@ def test_chosen_by_entities(towns):
     assert told["test"] == tokens and told["training"] + told["validation"] == tokens and told["validation"] > 0
 
 
+@pytest.mark.parametrize("part", ["validation", "test"])
+@pytest.mark.parametrize("tag, share", [("O", "none"), ("B-p", "all")])
+def test_every_part_must_have_windows_to_compare(client, part, tag, share):
+    client.put("datasets/towns", b"x\tB-p\ny\tO\n\n" * 20, expect=201)
+    client.put("datasets/even", f"x\t{tag}\ny\t{tag}\n\n".encode() * 5, expect=201)
+    body = {**RANKER, "data": {"dataset": "towns", part: {"dataset": "even"}}}
+    problem = client.problem("POST", "jobs", 422, json=body)
+    assert [error["pointer"] for error in problem["errors"]] == ["/loss/corruption"]
+    assert f"{share} of the {part} part's 10 tokens" in problem["detail"]
+    client.train({**body, "loss": {"type": "max_margin", "corruption": "centre"}})
+
+
 @pytest.mark.parametrize("corruption", ["other_window", "centre"])
 def test_margins(towns, corruption):
     body = changed(RANKER, loss={"type": "max_margin", "margin": 1, "corruption": corruption})

@@ -184,7 +184,10 @@ static bp_status measure_corpus(void *context, bp_corpus_measure *out, const bp_
     bp_vocabulary_builder *builder = NULL;
     bool full;
     datasets->measure_count++;
-    *out = (bp_corpus_measure){.entity_rows = 1, .training_rows = 4 * spec->corpus.training_count};
+    *out = (bp_corpus_measure){.training_entities = 1,
+                               .validation_entities = 1,
+                               .test_entities = 1,
+                               .training_rows = 4 * spec->corpus.training_count};
     if (!spec->validation.dataset) /* others are not among what is read here */
         out->validation_rows = 4 * spec->corpus.validation_count;
     if (!spec->test.dataset)

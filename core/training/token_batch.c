@@ -61,8 +61,6 @@ bp_status bp_token_batch_first(bp_token_batch *out, const bp_training_spec *spec
     if (status != BP_OK)
         return status;
     plan(&room, &order, &batch.arena, shuffle);
-    if (!shuffle)
-        order.index = NULL;
     status = fill(&batch, &room, &order, spec, examples, error);
     if (status == BP_OK)
         *out = batch;

@@ -1,4 +1,4 @@
-/* What the data of a job over a corpus takes: ids and windows as server/dataset lays them out. */
+/* What the data of a job over a corpus takes: ids and windows as server/corpus lays them out. */
 #include "core/language/token_streams.h"
 #include "core/language/token_windows.h"
 #include "core/loss/loss.h"

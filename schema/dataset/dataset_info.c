@@ -264,7 +264,7 @@ static void read_corpus(bp_stored *stored, bp_dataset_info *info, const json_t *
         [BP_DATASET_TAGGED] = {BP_TAGGED_COLUMN_COUNT, tagged_types, bp_corpus_info_read_tagged},
         [BP_DATASET_VECTORS] = {BP_VECTORS_COLUMN_COUNT, vectors_types,
                                 bp_corpus_info_read_vectors}};
-    if (info->kind == BP_DATASET_TABLE)
+    if (!kinds[info->kind].read) /* a table */
         return;
     const size_t count = kinds[info->kind].count;
     if (info->column_count != count)

@@ -56,12 +56,18 @@ static bp_status open_infos(bp_corpus_loader *loader, size_t part_count, bp_erro
     return status;
 }
 
+/* Of the training set, which is open. */
+static bp_dataset_kind kind_of(const bp_corpus_loader *loader)
+{
+    const bp_dataset_info *info = loader->infos[BP_CORPUS_TRAINING];
+    return info ? info->kind : BP_DATASET_TABLE;
+}
+
 static bp_status make_vocabulary(bp_vocabulary **out, const bp_corpus_loader *loader,
                                  bp_error *error)
 {
-    return loader->infos[BP_CORPUS_TRAINING]->kind == BP_DATASET_TEXT
-               ? bp_text_vocabulary(out, loader, error)
-               : bp_tagged_vocabulary(out, loader, error);
+    return kind_of(loader) == BP_DATASET_TEXT ? bp_text_vocabulary(out, loader, error)
+                                              : bp_tagged_vocabulary(out, loader, error);
 }
 
 bp_status bp_corpus_vocabulary(bp_vocabulary **out, bp_datasets *datasets,
@@ -90,7 +96,7 @@ bp_status bp_corpus_count(bp_corpus_counts *out, bp_datasets *datasets,
                                .cancelled = cancelled,
                                .context = context};
     bp_status status = open_infos(&loader, 1, error);
-    if (status == BP_OK && loader.infos[BP_CORPUS_TRAINING]->kind != BP_DATASET_TAGGED)
+    if (status == BP_OK && kind_of(&loader) != BP_DATASET_TAGGED)
         status = bp_error_set(error, BP_INVALID, NULL, "the data set \"%s\" has no tags",
                               request->dataset[BP_CORPUS_TRAINING]);
     if (status == BP_OK)
@@ -128,7 +134,7 @@ static bp_status load(bp_corpus_data *out, bp_corpus_memory *memory, const bp_co
     out->vocabulary = vocabulary;
     if (status != BP_OK)
         return status;
-    return loader->infos[BP_CORPUS_TRAINING]->kind == BP_DATASET_TEXT
+    return kind_of(loader) == BP_DATASET_TEXT
                ? bp_text_parts_load(out, memory, loader, vocabulary, error)
                : bp_tagged_parts_load(out, memory, loader, vocabulary, error);
 }

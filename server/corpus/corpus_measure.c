@@ -115,11 +115,18 @@ static void key_of(corpus_key *out, const bp_job_spec *spec, const bp_corpus_req
              (unsigned long long)spec->initial_checkpoint);
 }
 
+/* Keys are zeroed before they are filled and copied as bytes, so that their gaps are equal too. */
+static bool is_same(const corpus_key *a, const corpus_key *b)
+{
+    const unsigned char *bytes_of_a = (const unsigned char *)a;
+    return memcmp(bytes_of_a, (const unsigned char *)b, sizeof *a) == 0;
+}
+
 /* Under the mutex. NULL: there is none. */
 static cache_entry *find(bp_corpus_cache *cache, const corpus_key *key)
 {
     for (size_t i = 0; i < ENTRY_COUNT; i++)
-        if (cache->entries[i].used && !memcmp(&cache->entries[i].key, key, sizeof *key)) {
+        if (cache->entries[i].used && is_same(&cache->entries[i].key, key)) {
             cache->entries[i].used = ++cache->clock;
             return &cache->entries[i];
         }

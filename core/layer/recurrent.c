@@ -474,7 +474,7 @@ void bp_recurrent_backward(bp_layer *layer, const bp_pass *pass, void *dx)
     passing p = passing_of(layer, pass);
     const void *weight_hh = bp_dropout_same_weights(layer, pass, WEIGHT_HH);
     bp_dropout_delta(layer, pass, NULL); /* no form lets anything past a recurrent layer */
-    if (cell->keeps_c)
+    if (p.own.carry)
         memset(p.own.carry, 0, p.streams * p.units * kernels->real_size);
     if (!cell->forward)
         p.p = layer->delta; /* Δ takes the place of dJ/dh */

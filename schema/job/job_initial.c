@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "schema/job/job_work.h"
+#include "schema/job/labels.h"
 #include "schema/model/model_info.h"
 
 json_t *bp_job_initial_json(const bp_job_spec *spec)
@@ -174,6 +175,22 @@ static void layers_fault(bp_job_work *work, const bp_place *place)
     free(source);
 }
 
+/* Weights of the last layer stand for classes in their order, whatever these are called. */
+static void compare_classes(bp_job_work *work)
+{
+    const bp_labels *ours = &work->spec->classes, *theirs = &work->initial->classes;
+    if (ours->count == 0 || theirs->count == 0 || bp_labels_equal(ours, theirs))
+        return;
+    char *source = bp_job_source_text(work);
+    if (source)
+        bp_job_warn(
+            work,
+            "the classes are not those of %s, whose weights are taken: the first class goes "
+            "on from its first one, and so forth",
+            source);
+    free(source);
+}
+
 void bp_job_check_initial(bp_job_work *work)
 {
     const bp_job_spec *spec = work->spec;
@@ -209,4 +226,6 @@ void bp_job_check_initial(bp_job_work *work)
         const bp_place layer = bp_place_element(&layers, index);
         compare_layers(work, given ? &layer : &initial, index, &ours, &theirs);
     }
+    if (!bp_faults_any(work->reader.faults))
+        compare_classes(work);
 }

@@ -62,6 +62,18 @@ void bp_labels_done(bp_labels *labels)
     *labels = (bp_labels){0};
 }
 
+bool bp_labels_equal(const bp_labels *a, const bp_labels *b)
+{
+    if (a->type != b->type || a->count != b->count || !a->texts != !b->texts ||
+        !a->values != !b->values)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if ((a->texts && strcmp(a->texts[i], b->texts[i]) != 0) ||
+            (a->values && a->values[i] != b->values[i]))
+            return false;
+    return true;
+}
+
 size_t bp_labels_find_text(const bp_labels *labels, const char *text)
 {
     size_t low = 0, high = labels->texts ? labels->count : 0;

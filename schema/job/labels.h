@@ -11,6 +11,9 @@ BP_CHECK_RESULT bp_status bp_labels_create(bp_labels *out, const bp_column_info 
 BP_CHECK_RESULT bp_status bp_labels_copy(bp_labels *out, const bp_labels *labels);
 void bp_labels_done(bp_labels *labels); /* releases contents; accepts zeroed */
 
+/* Whether both are the same labels, of the same type, in the same order. */
+bool bp_labels_equal(const bp_labels *a, const bp_labels *b);
+
 /* Index of a label, or SIZE_MAX. */
 size_t bp_labels_find_text(const bp_labels *labels, const char *text);
 size_t bp_labels_find_value(const bp_labels *labels, double value);

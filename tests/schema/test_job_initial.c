@@ -87,6 +87,25 @@ static void test_resolved(void **state)
     support_job_done(&job);
 }
 
+static void test_other_classes_are_told(void **state)
+{
+    (void)state;
+    const char *body = "{" DATA "}, 'initial': {'model': 'iris'}}";
+    support_job job;
+    resolve_text(&job, body);
+    const size_t before = json_array_size(job.warnings);
+    support_job_done(&job);
+    char *name = model->classes.texts[2];
+    model->classes.texts[2] = (char *)(uintptr_t) "zinnia";
+    resolve_text(&job, body);
+    model->classes.texts[2] = name;
+    assert_int_equal(job.status, BP_OK);
+    assert_int_equal(json_array_size(job.warnings), before + 1);
+    const char *said = json_string_value(json_array_get(job.warnings, before));
+    assert_non_null(strstr(said, "classes are not those of version 3 of model \"iris\""));
+    support_job_done(&job);
+}
+
 static void test_shapes_must_match(void **state)
 {
     (void)state;
@@ -129,6 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resolved),
+        cmocka_unit_test(test_other_classes_are_told),
         cmocka_unit_test(test_shapes_must_match),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
